@@ -1,0 +1,90 @@
+"""The vectorised environment contract: all that the learner knows of a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """What a task is, fixed for the life of a run.
+
+    Attributes:
+        name: task name, as in `task=<name>`.
+        engine: engine name, as in `engine=<name>`.
+        num_envs: N, parallel environments.
+        observation_dim: O, length of the actor's observation.
+        action_dim: A, length of the action; every component is in [-1, 1].
+        control_dt_s: duration of one control step, s.
+        versions: simulator packages and their versions, for `versions.json`.
+    """
+
+    name: str
+    engine: str
+    num_envs: int
+    observation_dim: int
+    action_dim: int
+    control_dt_s: float
+    versions: Dict[str, str] = field(default_factory=dict)
+
+
+class Step(NamedTuple):
+    """Result of one control step of all environments.
+
+    Attributes:
+        observation: [N, O] observation to act on next; where an episode ended it is
+            the first one of the next episode (the reset happens inside the step).
+        reward: [N] task units.
+        terminated: [N] bool, the episode ended for good (no bootstrap).
+        truncated: [N] bool, the episode was cut by its time limit; never together
+            with `terminated`.
+        final_observation: [N, O] last observation of the ended episode, valid only
+            where `terminated | truncated`.
+        metrics: name -> [N] float, read where an episode ended: what the episode
+            reached. `fitness` (the task objective, higher is better) is always there.
+        scalars: name -> [] float, the state of the whole task after this step, such
+            as the `success_tolerance` of a curriculum.
+    """
+
+    observation: Tensor
+    reward: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    final_observation: Tensor
+    metrics: Dict[str, Tensor]
+    scalars: Dict[str, Tensor]
+
+
+class VecEnv(Protocol):
+    """N environments that step together; every tensor is on `device`.
+
+    Returned tensors are valid until the next call of `reset` or `step`: who keeps one
+    copies it. Actions outside [-1, 1] are clamped by the environment.
+    """
+
+    spec: EnvSpec
+    device: torch.device
+
+    def reset(self) -> Tensor:
+        """Begin a new episode everywhere and return the observation [N, O]."""
+        ...
+
+    def step(self, action: Tensor) -> Step:
+        """Apply `action` [N, A] for one control step."""
+        ...
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Everything that changes (physics, curriculum, random numbers), plain types."""
+        ...
+
+    def load_state_dict(self, state: Dict[str, Any]) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        ...
+
+    def close(self) -> None:
+        """Free threads and device memory."""
+        ...

@@ -1,0 +1,122 @@
+"""The sequences that one update learns from: each agent's own, and relabelled ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from epo.config import PPOCfg
+from epo.learner.aggregation import Relabelled
+from epo.rollout.gae import gae
+from epo.rollout.storage import Rollout
+
+
+@dataclass
+class SequenceBatch:
+    """S = N + relabelled sequences of T steps; observations and actions stay in the rollout.
+
+    Attributes:
+        env_ids: [S] column of the rollout that holds the sequence.
+        agent: [S] agent that learns from it.
+        is_off_policy: [S] bool.
+        log_prob: [T, S] of the action under the reference policy of the ratio.
+        weight: [T, S] weight of the surrogate, 1 for on-policy data.
+        value: [T, S] old value; de-normalised at first, normalised for the update.
+        target: [T, S] return, likewise.
+        advantage: [T, S]; standardised over the whole batch for the update.
+        mean, log_std: [T, S, A], [S, A] policy that the KL is measured against; replaced by
+            the current policy whenever the sequence was in a minibatch.
+    """
+
+    env_ids: Tensor
+    agent: Tensor
+    is_off_policy: Tensor
+    log_prob: Tensor
+    weight: Tensor
+    value: Tensor
+    target: Tensor
+    advantage: Tensor
+    mean: Tensor
+    log_std: Tensor
+
+    @property
+    def num_sequences(self) -> int:
+        """S."""
+        return self.env_ids.shape[0]
+
+
+def on_policy_batch(rollout: Rollout, gamma: float, lam: float) -> SequenceBatch:
+    """Return every environment's own sequence with its GAE advantage and return."""
+    advantage, target = gae(
+        rollout.reward,
+        rollout.value,
+        rollout.is_first,
+        gamma=gamma,
+        lam=lam,
+        terminal_value=rollout.terminal_value,
+    )
+    return SequenceBatch(
+        env_ids=torch.arange(rollout.num_envs, device=rollout.agent.device),
+        agent=rollout.agent,
+        is_off_policy=torch.zeros_like(rollout.agent, dtype=torch.bool),
+        log_prob=rollout.log_prob,
+        weight=torch.ones_like(rollout.log_prob),
+        value=rollout.value[:-1],
+        target=target,
+        advantage=advantage,
+        mean=rollout.mean.clone(),
+        log_std=rollout.log_std[rollout.agent],
+    )
+
+
+def append(batch: SequenceBatch, extra: Optional[Relabelled]) -> SequenceBatch:
+    """Return `batch` followed by the relabelled sequences."""
+    if extra is None:
+        return batch
+
+    def join(own: Tensor, other: Tensor, dim: int) -> Tensor:
+        return torch.cat([own, other], dim=dim)
+
+    return SequenceBatch(
+        env_ids=join(batch.env_ids, extra.env_ids, 0),
+        agent=join(batch.agent, extra.agent, 0),
+        is_off_policy=join(batch.is_off_policy, torch.ones_like(extra.agent, dtype=torch.bool), 0),
+        log_prob=join(batch.log_prob, extra.log_prob, 1),
+        weight=join(batch.weight, extra.weight, 1),
+        value=join(batch.value, extra.value, 1),
+        target=join(batch.target, extra.target, 1),
+        advantage=join(batch.advantage, extra.advantage, 1),
+        mean=join(batch.mean, extra.mean, 1),
+        log_std=join(batch.log_std, extra.log_std, 0),
+    )
+
+
+def standardize(advantage: Tensor) -> Tensor:
+    """Return `advantage` [T, S] with mean 0 and unbiased standard deviation 1 over all of it."""
+    std, mean = torch.std_mean(advantage)
+    return (advantage - mean) / (std + 1e-8)
+
+
+def minibatch_spans(num_sequences: int, horizon: int, cfg: PPOCfg) -> List[Tuple[int, int]]:
+    """Return (start, end) of every minibatch in the order of sequences; the last takes the rest.
+
+    Raises:
+        ValueError: if there are fewer sequences than one minibatch needs.
+    """
+    if cfg.minibatch_size is not None:
+        size = cfg.minibatch_size // horizon
+    else:
+        size = num_sequences // cfg.num_minibatches
+    count = num_sequences // size if size else 0
+    if count == 0:
+        raise ValueError(
+            f"{num_sequences} sequences of {horizon} steps are fewer than one minibatch: "
+            "lower algo.ppo.minibatch_size or algo.ppo.num_minibatches, or raise num_envs"
+        )
+    if cfg.minibatch_size is None:
+        count = cfg.num_minibatches
+    starts = [i * size for i in range(count)]
+    return list(zip(starts, [*starts[1:], num_sequences]))

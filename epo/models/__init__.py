@@ -1,0 +1,1 @@
+"""Networks: the gene-conditioned actor-critic, its action distribution and its normalisers."""

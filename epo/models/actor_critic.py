@@ -1,0 +1,175 @@
+"""The shared actor-critic: one trunk, a policy head, a value head, conditioned by genes."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import ContextManager, NamedTuple, Optional
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (torch's own convention)
+from torch import Tensor, nn
+
+from epo.config import NetworkCfg, NormalizerCfg
+from epo.models.normalizer import RunningNormalizer
+
+
+class PolicyOutput(NamedTuple):
+    """One forward pass over B sequences of T steps.
+
+    Attributes:
+        mean: [T, B, A] mean of the action.
+        log_std: [B, A] log standard deviation of each sequence's agent.
+        value: [T, B] normalised value.
+        memory: [2, B, H] LSTM hidden and cell state after the last step.
+    """
+
+    mean: Tensor
+    log_std: Tensor
+    value: Tensor
+    memory: Tensor
+
+
+class ActorCritic(nn.Module):
+    """Policy and value of every agent of the population, in one network.
+
+    The gene of an agent is appended to the normalised observation. As it is constant over a
+    sequence, its product with the first layer is computed once per agent and added as a bias.
+    A population of one has no gene. Rollout, update and relabelling call `forward` alike, in
+    the same precision, so that the ratio of fresh data is 1.
+
+    Args:
+        observation_dim: O.
+        action_dim: A.
+        num_agents: K.
+        network, normalizer: their settings.
+        autocast: reduced precision of the trunk's products on CUDA (`torch.bfloat16`), or None;
+            heads, normalisation and everything after them stay float32.
+
+    Source: network of the published Allegro-Kuka runs (SAPG and EPO repositories): LSTM before
+        the MLP, layer norm between, ELU, shared trunk, state-independent log std per agent.
+    """
+
+    def __init__(
+        self,
+        observation_dim: int,
+        action_dim: int,
+        num_agents: int,
+        network: NetworkCfg,
+        normalizer: NormalizerCfg,
+        autocast: Optional[torch.dtype] = None,
+    ) -> None:
+        super().__init__()
+        self.observation_dim = observation_dim
+        self.num_agents = num_agents
+        self.autocast = autocast
+        self.observation_normalizer = RunningNormalizer(
+            observation_dim, normalizer.clip, normalizer.observation
+        )
+        self.value_normalizer = RunningNormalizer(1, normalizer.clip, normalizer.value)
+
+        gene_dim = network.gene_dim if num_agents > 1 else 0
+        width = observation_dim + gene_dim
+        self.lstm: Optional[nn.LSTMCell] = None
+        if network.kind == "lstm":
+            self.lstm = nn.LSTMCell(width, network.lstm_units)
+            self.norm = nn.LayerNorm(network.lstm_units)
+            width = network.lstm_units
+        self.mlp = nn.ModuleList()
+        for units in network.mlp_units:
+            self.mlp.append(nn.Linear(width, units))
+            width = units
+        self.mean_head = nn.Linear(width, action_dim)
+        self.value_head = nn.Linear(width, 1)
+        self.log_std = nn.Parameter(
+            torch.full((num_agents, action_dim), float(network.initial_log_std))
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+        # Drawn last: all other weights are the same with and without genes of equal width.
+        self.gene = nn.Parameter(torch.randn(num_agents, gene_dim)) if gene_dim else None
+
+    @property
+    def memory_dim(self) -> int:
+        """H, width of the recurrent state; 0 without LSTM."""
+        return self.lstm.hidden_size if self.lstm is not None else 0
+
+    def initial_memory(self, num: int) -> Tensor:
+        """Return the zero state [2, num, H]."""
+        return self.log_std.new_zeros((2, num, self.memory_dim))
+
+    def denormalize_value(self, value: Tensor) -> Tensor:
+        """Return normalised values [...] in the unit of scaled rewards."""
+        return self.value_normalizer.denormalize(value.unsqueeze(-1)).squeeze(-1)
+
+    def normalize_value(self, value: Tensor) -> Tensor:
+        """Return values [...] of scaled rewards in the critic's unit."""
+        return self.value_normalizer(value.unsqueeze(-1)).squeeze(-1)
+
+    def forward(
+        self, observation: Tensor, agent: Tensor, memory: Tensor, is_first: Tensor
+    ) -> PolicyOutput:
+        """Evaluate B sequences of T steps, each under one agent.
+
+        Args:
+            observation: [T, B, O] raw observations.
+            agent: [B] int64, whose gene and log std apply.
+            memory: [2, B, H] hidden and cell state entering the first step.
+            is_first: [T, B] bool, the observation begins an episode: the state is zeroed first.
+        """
+        x = self.observation_normalizer(observation)
+        with self._precision(x.device):
+            if self.lstm is not None:
+                gates = self._input_projection(x, agent, self.lstm.weight_ih, self.lstm.bias_ih)
+                hidden, memory = _unroll_lstm(gates, memory, is_first, self.lstm)
+                x = self.norm(hidden)
+                layers = iter(self.mlp)
+            else:
+                layers = iter(self.mlp)
+                first = next(layers)
+                assert isinstance(first, nn.Linear)
+                x = F.elu(self._input_projection(x, agent, first.weight, first.bias))
+            for layer in layers:
+                x = F.elu(layer(x))
+        x = x.to(self.log_std.dtype)
+        mean = self.mean_head(x)
+        value = self.value_head(x).squeeze(-1)
+        return PolicyOutput(mean, self.log_std[agent], value, memory)
+
+    def _precision(self, device: torch.device) -> ContextManager[object]:
+        if self.autocast is None:
+            return contextlib.nullcontext()
+        return torch.autocast(device.type, dtype=self.autocast)
+
+    def _input_projection(self, x: Tensor, agent: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """First layer of [observation, gene] for all T steps in one product, [T, B, units]."""
+        if self.gene is None:
+            return F.linear(x, weight, bias)
+        of_observation, of_gene = weight.split([self.observation_dim, self.gene.shape[1]], dim=1)
+        per_agent = F.linear(self.gene, of_gene, bias)  # [K, G] -> [K, units]
+        return F.linear(x, of_observation) + per_agent[agent]
+
+
+def _unroll_lstm(gates: Tensor, memory: Tensor, is_first: Tensor, cell: nn.LSTMCell):
+    """Run the recurrence over T steps; the state is zeroed where an episode begins.
+
+    Args:
+        gates: [T, B, 4 H] input projection with its bias; order input, forget, cell, output.
+        memory: [2, B, H].
+        is_first: [T, B] bool.
+        cell: holds the recurrent weights.
+
+    Returns:
+        hidden states [T, B, H] and the memory [2, B, H] after the last step.
+    """
+    hidden, state = memory.unbind(0)
+    keep = (~is_first).to(memory.dtype).unsqueeze(-1)  # [T, B] -> [T, B, 1]
+    outputs = []
+    for gate, alive in zip(gates.unbind(0), keep.unbind(0)):
+        hidden, state = hidden * alive, state * alive
+        gate = gate + F.linear(hidden, cell.weight_hh, cell.bias_hh)
+        enter, forget, new, output = gate.chunk(4, dim=-1)
+        state = forget.sigmoid() * state + enter.sigmoid() * new.tanh()
+        hidden = output.sigmoid() * state.tanh()
+        outputs.append(hidden)
+    return torch.stack(outputs), torch.stack([hidden, state])

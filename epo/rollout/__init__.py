@@ -1,0 +1,1 @@
+"""Collection of on-policy experience: collector, storage, advantage estimation."""

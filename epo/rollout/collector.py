@@ -1,0 +1,143 @@
+"""Collection of rollouts: the population acts in its environments."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Protocol
+
+import torch
+from torch import Tensor
+
+from epo.config import PPOCfg
+from epo.envs import Step, VecEnv
+from epo.models.actor_critic import ActorCritic, PolicyOutput
+from epo.models.distribution import log_prob
+from epo.rollout.storage import Rollout, allocate_rollout
+from epo.stopwatch import Stopwatch
+
+
+class StepObserver(Protocol):
+    """Whoever wants to see every step, such as the fitness tracker."""
+
+    def update(self, step: Step) -> None:
+        """Take note of one control step."""
+        ...
+
+
+class Collector:
+    """Step the environments under the current policies and keep what happened.
+
+    Args:
+        env: N environments; environment i belongs to agent i // (N / K).
+        model: the shared actor-critic.
+        observer: sees every step.
+        cfg: horizon, reward scale, bootstrap.
+        seed: of the action noise.
+        stopwatch: gets the time of the environments as section `sim`.
+        with_step_memory: keep the LSTM state of every step in the rollout.
+    """
+
+    def __init__(
+        self,
+        env: VecEnv,
+        model: ActorCritic,
+        observer: StepObserver,
+        cfg: PPOCfg,
+        *,
+        seed: int,
+        stopwatch: Stopwatch,
+        with_step_memory: bool = False,
+    ) -> None:
+        self.env = env
+        self.model = model
+        self.observer = observer
+        self.cfg = cfg
+        self.stopwatch = stopwatch
+        num_envs, device = env.spec.num_envs, env.device
+        block = num_envs // model.num_agents
+        self.agent = torch.arange(num_envs, device=device) // block
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.scalars: Dict[str, Tensor] = {}
+        self._memory = model.initial_memory(num_envs)
+        self._rollout = allocate_rollout(
+            cfg.horizon,
+            self.agent,
+            env.spec.observation_dim,
+            model.log_std.detach(),
+            self._memory,
+            with_terminal_value=cfg.bootstrap_truncated,
+            with_step_memory=with_step_memory,
+        )
+        # The collection starts from the last row of the one before.
+        self._rollout.observation[-1].copy_(env.reset())
+        self._rollout.is_first[-1] = True
+
+    @torch.no_grad()
+    def collect(self) -> Rollout:
+        """Return T steps of all environments; the next call overwrites them."""
+        rollout, horizon = self._rollout, self.cfg.horizon
+        rollout.observation[0].copy_(rollout.observation[-1])
+        rollout.is_first[0].copy_(rollout.is_first[-1])
+        rollout.memory.copy_(self._memory)
+        rollout.log_std.copy_(self.model.log_std)
+        for t in range(horizon):
+            output = self._forward(rollout, t)
+            self._act(rollout, t, output)
+        output = self._forward(rollout, horizon)
+        rollout.value[horizon] = self.model.denormalize_value(output.value[0])
+        return rollout
+
+    def _forward(self, rollout: Rollout, t: int) -> PolicyOutput:
+        is_first = rollout.is_first[t]
+        if rollout.step_memory is not None:
+            keep = (~is_first).to(self._memory.dtype).unsqueeze(-1)
+            torch.mul(self._memory, keep, out=rollout.step_memory[t])
+        return self.model(
+            rollout.observation[t : t + 1], self.agent, self._memory, is_first.unsqueeze(0)
+        )
+
+    def _act(self, rollout: Rollout, t: int, output: PolicyOutput) -> None:
+        mean = output.mean[0]
+        action = mean + output.log_std.exp() * self.draw_noise(mean)
+        rollout.mean[t] = mean
+        rollout.action[t] = action
+        rollout.log_prob[t] = log_prob(action, mean, output.log_std)
+        rollout.value[t] = self.model.denormalize_value(output.value[0])
+        self._memory = output.memory
+        with self.stopwatch.section("sim"):
+            step = self.env.step(action)
+        self.observer.update(step)
+        torch.mul(step.reward, self.cfg.reward_scale, out=rollout.reward[t])
+        torch.logical_or(step.terminated, step.truncated, out=rollout.is_first[t + 1])
+        rollout.observation[t + 1] = step.observation
+        if rollout.terminal_value is not None:
+            rollout.terminal_value[t] = self._terminal_value(step)
+        self.scalars = step.scalars
+
+    def _terminal_value(self, step: Step) -> Tensor:
+        """Value [N] of final states that were cut by the time limit, 0 at true ends."""
+        nowhere = torch.zeros_like(step.truncated).unsqueeze(0)
+        final = self.model(step.final_observation.unsqueeze(0), self.agent, self._memory, nowhere)
+        value = self.model.denormalize_value(final.value[0])
+        return torch.where(step.truncated, value, torch.zeros_like(value))
+
+    def draw_noise(self, like: Tensor) -> Tensor:
+        """Return standard normal action noise of the shape of `like`."""
+        return torch.randn(
+            like.shape, generator=self.generator, device=like.device, dtype=like.dtype
+        )
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Observation, memory and noise generator between two rollouts."""
+        return {
+            "observation": self._rollout.observation[-1].clone(),
+            "is_first": self._rollout.is_first[-1].clone(),
+            "memory": self._memory.clone(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: Dict[str, Any]) -> None:
+        """Continue with the very next step after `state_dict`."""
+        self._rollout.observation[-1].copy_(state["observation"])
+        self._rollout.is_first[-1].copy_(state["is_first"])
+        self._memory = state["memory"].to(self._memory)
+        self.generator.set_state(state["generator"].cpu())

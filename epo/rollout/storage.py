@@ -1,0 +1,96 @@
+"""Storage of one rollout, allocated once and overwritten by every collection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Rollout:
+    """T control steps of N environments under the behaviour policies.
+
+    Attributes:
+        agent: [N] int64 agent of each environment (agent-major blocks).
+        observation: [T + 1, N, O] raw observations; the last one follows the last action.
+        is_first: [T + 1, N] bool, the observation begins an episode.
+        action: [T, N, A] unclamped samples.
+        log_prob: [T, N] log density of the actions under the behaviour policy.
+        mean: [T, N, A] means of the behaviour policy.
+        log_std: [K, A] log standard deviations of the behaviour policies.
+        value: [T + 1, N] de-normalised value estimates.
+        reward: [T, N] scaled rewards.
+        memory: [2, N, H] LSTM state entering the first step.
+        terminal_value: [T, N] value of the state that ended an episode by its time limit, 0 at
+            true ends; None: no bootstrap.
+        step_memory: [T + 1, 2, N, H] LSTM state entering each step, zeroed where an episode
+            begins; None unless it was asked for.
+    """
+
+    agent: Tensor
+    observation: Tensor
+    is_first: Tensor
+    action: Tensor
+    log_prob: Tensor
+    mean: Tensor
+    log_std: Tensor
+    value: Tensor
+    reward: Tensor
+    memory: Tensor
+    terminal_value: Optional[Tensor] = None
+    step_memory: Optional[Tensor] = None
+
+    @property
+    def horizon(self) -> int:
+        """T."""
+        return self.action.shape[0]
+
+    @property
+    def num_envs(self) -> int:
+        """N."""
+        return self.action.shape[1]
+
+
+def allocate_rollout(
+    horizon: int,
+    agent: Tensor,
+    observation_dim: int,
+    log_std: Tensor,
+    memory: Tensor,
+    *,
+    with_terminal_value: bool,
+    with_step_memory: bool,
+) -> Rollout:
+    """Return an empty rollout on the device and in the precision of `log_std`.
+
+    Args:
+        horizon: T.
+        agent: [N] int64.
+        observation_dim: O.
+        log_std: [K, A], gives A.
+        memory: [2, N, H], gives H.
+        with_terminal_value: keep the values of states that a time limit ended.
+        with_step_memory: keep the LSTM state of every step.
+    """
+    num_envs, action_dim = agent.shape[0], log_std.shape[1]
+
+    def empty(*shape: int) -> Tensor:
+        return log_std.new_empty(shape)
+
+    return Rollout(
+        agent=agent,
+        observation=empty(horizon + 1, num_envs, observation_dim),
+        is_first=torch.empty((horizon + 1, num_envs), dtype=torch.bool, device=agent.device),
+        action=empty(horizon, num_envs, action_dim),
+        log_prob=empty(horizon, num_envs),
+        mean=empty(horizon, num_envs, action_dim),
+        log_std=torch.empty_like(log_std),
+        value=empty(horizon + 1, num_envs),
+        reward=empty(horizon, num_envs),
+        memory=torch.empty_like(memory),
+        terminal_value=empty(horizon, num_envs) if with_terminal_value else None,
+        step_memory=empty(horizon + 1, *memory.shape) if with_step_memory else None,
+    )

@@ -1,0 +1,86 @@
+"""No number leaves the device during an iteration, however many agents there are."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tests.learner.small_run import small_cfg, small_run
+
+# Ways from a tensor to the host.
+METHODS = ["item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__"]
+# A value read, or a result whose shape depends on values; so does indexing by a mask.
+OPERATORS = ["_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero"]
+
+
+class HostReads(TorchDispatchMode):
+    """Count what makes the host wait, as called from Python.
+
+    Reads inside of a torch kernel are not seen: on the CPU fused Adam and `var` read scalars of
+    their own, which their CUDA kernels do not.
+    """
+
+    def __init__(self, patch):
+        super().__init__()
+        self.counts: Counter = Counter()
+        for name in METHODS:
+            patch.setattr(torch.Tensor, name, self._counted(name, getattr(torch.Tensor, name)))
+
+    def _counted(self, name, method):
+        def wrapper(*args, **kwargs):
+            self.counts[name] += 1
+            return method(*args, **kwargs)
+
+        return wrapper
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in OPERATORS:
+            self.counts[name] += 1
+        if name in ("index", "index_put", "index_put_"):
+            is_mask = [i is not None and i.dtype == torch.bool for i in args[1]]
+            self.counts["mask"] += any(is_mask)
+        return func(*args, **(kwargs or {}))
+
+
+def _host_reads(monkeypatch, work):
+    with monkeypatch.context() as patch, HostReads(patch) as reads:
+        work()
+    return +reads.counts  # without zeros
+
+
+def test_host_reads_are_seen(monkeypatch):
+    def work():
+        x = torch.arange(3.0)
+        return x.sum().item(), bool(x[0] > 1), x[x > 0], x.tolist(), x.nonzero()
+
+    reads = _host_reads(monkeypatch, work)
+    assert reads["_local_scalar_dense"] >= 2
+    assert all(reads[name] == 1 for name in ("item", "__bool__", "tolist", "mask", "nonzero"))
+
+
+@pytest.mark.parametrize("mode", ["leader_follower", "symmetric"])
+@pytest.mark.parametrize("num_agents", [2, 8])
+def test_iteration_reads_nothing_from_the_device(monkeypatch, num_agents, mode):
+    cfg = small_cfg("lstm", mode)
+    cfg.aggregation.kl_reference, cfg.aggregation.clip_center = "exclude", "mu"
+    cfg.ppo.bootstrap_truncated = True
+    run = small_run(cfg, num_agents)
+    reads = _host_reads(monkeypatch, run.iterate)
+    assert not reads
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("num_agents", [1, 8])
+def test_iteration_never_waits_for_cuda(num_agents):
+    run = small_run(small_cfg("lstm"), num_agents, device="cuda")
+    run.iterate()  # loads kernels
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        run.iterate()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -1,0 +1,100 @@
+"""Step size rule and the reset of single rows of Adam."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from epo.config import PPOCfg
+from epo.learner.optim import adapt_learning_rate, make_adam, reset_moments
+from tests.golden import golden
+from tests.learner.golden_case import tensor
+
+
+@pytest.mark.parametrize("case", ["schedule0/", "schedule1/"])
+def test_schedule_equals_the_original_on_its_borders(case):
+    arrays = golden("learner_losses.npz")
+    cfg = PPOCfg(kl_target=arrays[f"{case}threshold"].item())
+    found = adapt_learning_rate(tensor(arrays[f"{case}lr"]), tensor(arrays[f"{case}kl"]), cfg)
+    torch.testing.assert_close(found, tensor(arrays[f"{case}new_lr"]), rtol=1e-12, atol=0.0)
+
+
+def test_schedule_follows_the_trace_of_the_original():
+    arrays = golden("learner_losses.npz")
+    cfg = PPOCfg(kl_target=arrays["trace/threshold"].item())
+    rate = tensor(arrays["trace/lr0"])
+    for i, kl in enumerate(tensor(arrays["trace/kl"])):
+        rate = adapt_learning_rate(rate, kl, cfg)
+        assert rate.item() == pytest.approx(arrays["trace/lr"][i], rel=1e-12), i
+
+
+@pytest.mark.parametrize(
+    ("kl", "rate", "expected"),
+    [
+        (0.032, 1e-4, 1e-4),  # exactly twice the target: kept
+        (0.0320001, 1.5e-4, 1e-4),
+        (0.008, 1e-4, 1e-4),  # exactly half of it: kept
+        (0.0079999, 1e-4, 1.5e-4),
+        (1.0, 1.2e-6, 1e-6),  # 0.8e-6 is below the lower bound
+        (0.0, 9e-3, 1e-2),  # 1.35e-2 is above the upper bound
+    ],
+)
+def test_schedule_is_strict_and_bounded(kl, rate, expected):
+    before, divergence = torch.tensor([rate, kl], dtype=torch.float64)
+    found = adapt_learning_rate(before, divergence, PPOCfg()).item()
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def _trained_rows():
+    parameter = nn.Parameter(torch.zeros(3, 2))
+    optimizer = make_adam([parameter], torch.tensor(1e-3, dtype=torch.float64), 1e-8)
+    parameter.grad = torch.ones(3, 2)
+    optimizer.step()
+    return parameter, optimizer
+
+
+def test_reset_moments_touches_its_rows_only():
+    parameter, optimizer = _trained_rows()
+    reset_moments(optimizer, parameter, [0, 2])
+    # after one gradient of 1: m = 1 - 0.9, v = 1 - 0.999
+    for name, size in (("exp_avg", 0.1), ("exp_avg_sq", 0.001)):
+        expected = torch.tensor([[0.0], [size], [0.0]]).expand(3, 2)
+        torch.testing.assert_close(optimizer.state[parameter][name], expected)
+
+
+def test_reset_moments_of_nothing_changes_nothing():
+    parameter, optimizer = _trained_rows()
+    reset_moments(optimizer, parameter, [])
+    assert optimizer.state[parameter]["exp_avg"].all()
+
+
+def test_reset_moments_before_the_first_step_is_harmless():
+    parameter = nn.Parameter(torch.zeros(3, 2))
+    optimizer = make_adam([parameter], torch.tensor(1e-3), 1e-8)
+    reset_moments(optimizer, parameter, [1])
+    assert not optimizer.state
+
+
+def test_reset_row_late_in_a_run_moves_faster_for_a_while():
+    parameter, optimizer = _trained_rows()
+    optimizer.state[parameter]["step"].fill_(1e6)  # bias corrections are 1
+    reset_moments(optimizer, parameter, [1])
+    lengths = {}
+    for n in range(1, 101):
+        before = parameter[1, 0].item()
+        optimizer.step()
+        lengths[n] = (before - parameter[1, 0].item()) / 1e-3
+    # (1 - 0.9^n) / sqrt(1 - 0.999^n)
+    for n, expected in ((1, 3.162), (12, 6.569), (100, 3.241)):
+        assert lengths[n] == pytest.approx(expected, abs=2e-3), n
+
+
+def test_adam_follows_its_step_size_edited_in_place():
+    parameter = nn.Parameter(torch.zeros(1))
+    rate = torch.tensor(1e-3, dtype=torch.float64)
+    optimizer = make_adam([parameter], rate, 1e-8)
+    parameter.grad = torch.ones(1)
+    rate.copy_(torch.tensor(0.5))
+    optimizer.step()
+    assert parameter.item() == pytest.approx(-0.5, rel=1e-6)  # the first step is one step size

@@ -1,0 +1,49 @@
+"""The diagonal Gaussian against hand-computed numbers and torch.distributions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import distributions
+
+from epo.models.distribution import entropy, kl_divergence, log_prob
+
+
+def _random(*shape):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def test_log_prob_and_entropy_by_hand():
+    log_std = torch.tensor([1.0, 2.0], dtype=torch.float64).log()
+    action = torch.tensor([1.0, 4.0], dtype=torch.float64)
+    # 1/2 log(2 pi) = 0.9189385. First: 1/2 1^2 + 0 + 0.9189385 = 1.4189385.
+    # Second: 1/2 (4 / 2)^2 + log 2 + 0.9189385 = 2 + 0.6931472 + 0.9189385 = 3.6120857.
+    assert log_prob(action, torch.zeros(2), log_std).item() == pytest.approx(-5.0310242, abs=1e-7)
+    # (1/2 + 0.9189385) + (1/2 + 0.9189385 + log 2) = 3.5310242
+    assert entropy(log_std).item() == pytest.approx(3.5310242, abs=1e-7)
+
+
+def test_log_prob_and_entropy_equal_torch_distributions():
+    mean, log_std, action = _random(5, 3), 0.5 * _random(5, 3) - 0.3, 2.0 * _random(5, 3)
+    reference = distributions.Independent(distributions.Normal(mean, log_std.exp()), 1)
+    torch.testing.assert_close(log_prob(action, mean, log_std), reference.log_prob(action))
+    torch.testing.assert_close(entropy(log_std), reference.entropy())
+
+
+def test_kl_is_of_the_new_policy_against_the_old_one():
+    mean, old_mean = torch.tensor([0.0]), torch.tensor([3.0])
+    log_std, old_log_std = torch.tensor([1.0]).log(), torch.tensor([2.0]).log()
+    # log(2 / 1) + (1 + 9) / (2 * 4) - 1/2 = 0.6931472 + 1.25 - 0.5 = 1.4431472;
+    # the other direction gives -0.6931472 + (4 + 9) / 2 - 1/2 = 5.3068528. Guards: below 1e-5.
+    found = kl_divergence(mean, log_std, old_mean, old_log_std).item()
+    assert found == pytest.approx(1.4431472, abs=1e-5)
+
+
+@pytest.mark.parametrize("std", [0.5, 1.0, 2.0])
+def test_kl_of_equal_policies_is_only_its_guards(std):
+    mean = _random(4, 3)
+    log_std = torch.full_like(mean, std).log()
+    # log(1 + g) + s^2 / (2 (s^2 + g)) - 1/2 = g - g / (2 s^2) + O(g^2 / s^4), g = 1e-5; A = 3
+    expected = torch.full((4,), 3.0 * (1e-5 - 0.5e-5 / std**2), dtype=torch.float64)
+    found = kl_divergence(mean, log_std, mean, log_std)
+    torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-8)
