@@ -1,0 +1,66 @@
+"""What must hold of the settings of evolution; their schema is in `epo.config`."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+from epo.config import EvolutionCfg
+from epo.population.operators import PARENT_RULES
+
+TRIGGERS = ("fitness_gap", "interval")
+LOG_STD_RULES = ("keep", "average")
+
+
+def num_roles(cfg: EvolutionCfg, num_agents: int) -> Tuple[int, int]:
+    """Resolve the automatic numbers of elites and of replaced agents, for K >= 3."""
+    followers = num_agents - 1
+    replaced = cfg.num_replaced or min(max(1, num_agents // 16), followers - max(1, cfg.num_elites))
+    elites = cfg.num_elites or min(max(2, num_agents // 8), followers - replaced)
+    return elites, replaced
+
+
+def check(cfg: EvolutionCfg, num_agents: int) -> None:
+    """Refuse settings that no population of K agents can follow.
+
+    One or two agents are always accepted: they never evolve.
+
+    Raises:
+        ValueError: naming the setting, its value and the way out.
+    """
+    for name, options in (
+        ("trigger", TRIGGERS),
+        ("parents", PARENT_RULES),
+        ("log_std", LOG_STD_RULES),
+    ):
+        if getattr(cfg, name) not in options:
+            raise ValueError(f"{name}={getattr(cfg, name)!r}: choose one of {', '.join(options)}")
+    for name, least in (
+        ("interval_frames", 1),
+        ("warmup_frames", 0),
+        ("gap_ratio", 0),
+        ("gap_floor", 0),
+        ("noise_guard", 0),
+        ("num_elites", 0),
+        ("num_replaced", 0),
+        ("mutation_sigma", 0),
+    ):
+        if not getattr(cfg, name) >= least:
+            raise ValueError(f"{name}={getattr(cfg, name)}: must be at least {least}")
+    if num_agents < 3:
+        return
+    if cfg.num_elites >= num_agents - 1:
+        raise ValueError(
+            f"num_elites={cfg.num_elites} of num_agents={num_agents}: nobody is left to be "
+            f"replaced; use at most {num_agents - 2}, or 0 to choose it from num_agents"
+        )
+    if cfg.num_replaced > num_agents - 2:
+        raise ValueError(
+            f"num_replaced={cfg.num_replaced} of num_agents={num_agents}: the leader and one "
+            f"elite stay; use at most {num_agents - 2}, or evolution off"
+        )
+    elites, replaced = num_roles(cfg, num_agents)
+    if elites + replaced > num_agents - 1:
+        raise ValueError(
+            f"num_elites={elites} + num_replaced={replaced} exceeds the {num_agents - 1} "
+            f"followers of num_agents={num_agents}: lower one of them"
+        )

@@ -1,0 +1,119 @@
+"""The genetic operators against the released rule and hand-computed numbers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from epo.population.operators import (
+    crossover,
+    draw_parents,
+    mutate,
+    rank,
+    replace,
+    select,
+    survival_weights,
+)
+from tests.golden import golden
+
+
+def test_rank_sends_ties_to_the_higher_index_and_unknown_to_the_end() -> None:
+    fitness = torch.tensor([1.0, float("nan"), 3.0, 1.0, float("-inf")])
+    assert rank(fitness) == [2, 3, 0, 4, 1]
+
+
+@pytest.mark.parametrize("case", range(7))
+def test_operators_reproduce_released_generation(case: int) -> None:
+    data = golden("learner_ga.npz")
+    scores = torch.from_numpy(data[f"generation{case}/scores"])
+    gene = torch.nn.Parameter(torch.from_numpy(data[f"generation{case}/genes"]))
+    selection = select(
+        scores,
+        leader_id=3,
+        num_elites=2,
+        num_replaced=1,
+        protect_leader=False,
+        leader_is_parent=True,
+    )
+    parents = draw_parents(selection, scores, "top2", torch.Generator())
+    replace(gene, selection.replaced, crossover(gene, parents))
+
+    assert parents == [tuple(data[f"generation{case}/parents"])]
+    assert selection.replaced == [int(data[f"generation{case}/replaced"])]
+    expected = torch.from_numpy(data[f"generation{case}/new_genes"])
+    # float64 tolerance of LEARNER.md; a mean of two numbers is exact to the last bit or two.
+    torch.testing.assert_close(gene.detach(), expected, atol=1e-12, rtol=0.0)
+
+
+def test_select_gives_roles_and_protects_the_worst_leader() -> None:
+    # Best to worst: 1 (9), 4 (7), 0 (5), 2 (3), 3 (1), leader 5 (0).
+    fitness = torch.tensor([5.0, 9.0, 3.0, 1.0, 7.0, 0.0])
+    selection = select(fitness, leader_id=5, num_elites=2, num_replaced=1)
+    assert selection.elites == [1, 4]
+    assert selection.survivors == [0, 2]
+    assert selection.replaced == [3]
+    assert selection.candidates == [1, 4, 0, 2, 3]
+
+
+def test_select_never_makes_the_leader_an_elite_but_may_make_it_a_parent() -> None:
+    fitness = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    selection = select(fitness, leader_id=3, num_elites=1, num_replaced=1, leader_is_parent=True)
+    assert selection.elites == [2]
+    assert selection.survivors == [3, 1]
+    assert selection.candidates[:2] == [3, 2]
+
+
+def test_select_takes_outgoing_generation_as_survivors_when_all_are_replaced() -> None:
+    fitness = torch.tensor([1.0, 4.0, 3.0, 2.0, 0.0])
+    selection = select(fitness, leader_id=4, num_elites=1, num_replaced=3)
+    assert selection.replaced == [2, 3, 0]
+    assert selection.survivors == [2, 3, 0]
+
+
+def test_survival_weights_count_from_the_worst() -> None:
+    # -3 is the worst: weights 0 and 2, and an unknown one never survives.
+    weights = survival_weights(torch.tensor([-3.0, -1.0, float("nan")]))
+    assert weights.tolist() == [0.0, 2.0, 0.0]
+
+
+@pytest.mark.parametrize("value", [2.0, float("nan")])
+def test_survival_weights_are_uniform_where_nothing_differs(value: float) -> None:
+    assert survival_weights(torch.full((3,), value)).tolist() == [1.0, 1.0, 1.0]
+
+
+def test_elite_x_survivor_draws_survivors_in_proportion_to_fitness() -> None:
+    # Survivors 2, 1, 0 stand 3, 1 and 0 above the worst of them: shares 3/4, 1/4 and 0.
+    num_children = 4000
+    fitness = torch.tensor([1.0, 2.0, 4.0, 8.0, 9.0, 0.0])
+    selection = select(fitness, leader_id=5, num_elites=2, num_replaced=1)._replace(
+        survivors=[2, 1, 0], replaced=[0] * num_children
+    )
+    parents = draw_parents(selection, fitness, "elite_x_survivor", torch.Generator().manual_seed(0))
+    elites = torch.tensor([first for first, _ in parents])
+    survivors = torch.tensor([second for _, second in parents])
+    assert set(elites.tolist()) == {3, 4}
+    assert set(survivors.tolist()) == {1, 2}
+    # 5 standard errors of a share: 5 * sqrt(p q / n) < 5 * 0.5 / sqrt(4000) = 0.040.
+    assert float((elites == 4).float().mean()) == pytest.approx(0.5, abs=0.04)
+    assert float((survivors == 2).float().mean()) == pytest.approx(0.75, abs=0.04)
+
+
+def test_mutation_has_the_given_variance() -> None:
+    noise = torch.randn(2000, 32, generator=torch.Generator().manual_seed(3))
+    children = torch.full((2000, 32), 1.5)
+    change = mutate(children, noise, 0.1) - children
+    # n = 64,000: standard error of the variance 0.01 * sqrt(2 / n) = 5.6e-5, 5 of them 2.8e-4;
+    # of the mean 0.1 / sqrt(n) = 4e-4, 5 of them 2e-3.
+    assert float(change.var()) == pytest.approx(0.01, abs=2.8e-4)
+    assert float(change.mean()) == pytest.approx(0.0, abs=2e-3)
+
+
+def test_replace_edits_the_same_parameter_and_no_other_row() -> None:
+    gene = torch.nn.Parameter(torch.arange(8.0).view(4, 2))
+    before, storage = gene.detach().clone(), gene.data_ptr()
+    replace(gene, [2, 0], torch.tensor([[-1.0, -2.0], [-3.0, -4.0]]))
+    assert gene.data_ptr() == storage
+    assert gene.requires_grad and gene.grad_fn is None
+    assert gene[2].tolist() == [-1.0, -2.0]
+    assert gene[0].tolist() == [-3.0, -4.0]
+    assert torch.equal(gene[[1, 3]], before[[1, 3]])
