@@ -13,7 +13,8 @@ from epo.envs import Step, VecEnv
 from epo.models.actor_critic import ActorCritic
 from epo.rollout.collector import Collector
 from epo.stopwatch import Stopwatch
-from tasks.probes import ProbeCfg, make_probe
+from tasks.config import ProbeCfg
+from tasks.probes import make_probe
 from tests.learner.recording import RecordingPPO
 
 

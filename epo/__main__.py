@@ -1,0 +1,39 @@
+"""`python -m epo <verb>`: tools for runs; training itself is `python train.py`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Dict, List, Tuple
+
+from epo.cli.compose import one_line_errors
+from epo.config import ConfigError
+from epo.validation import did_you_mean
+
+VERBS: Dict[str, Tuple[str, str]] = {
+    "plot": ("epo.cli.plot", "draw the learning curves of runs"),
+}
+"""Verb -> module with `main(arguments)`, imported when it is used, and what it does."""
+
+
+def main(arguments: List[str]) -> None:
+    """Run the verb that the arguments begin with.
+
+    Raises:
+        ConfigError: if there is no such verb, or the verb refuses its arguments.
+    """
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print("usage: python -m epo <verb> ...; a verb without arguments explains itself\n")
+        for verb, (_, help_text) in VERBS.items():
+            print(f"  {verb:<10}{help_text}")
+        return
+    verb, *rest = arguments
+    if verb not in VERBS:
+        way_out = f"unknown{did_you_mean(verb, VERBS)} (verbs: {', '.join(VERBS)})"
+        raise ConfigError("verb", verb, way_out)
+    import_module(VERBS[verb][0]).main(rest)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main(sys.argv[1:])

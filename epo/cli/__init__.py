@@ -1,0 +1,1 @@
+"""Commands: `train.py` and the verbs of `python -m epo`."""

@@ -1,0 +1,235 @@
+"""From a command line to a checked configuration, with errors of one line.
+
+Hydra reports a mistake with several lines or a traceback. `check` composes the same command
+line beforehand, without Hydra's job around it, and turns whatever goes wrong into a
+`ConfigError`: the setting, its value, the way out. No torch here: a typing error answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable, Iterator, List, Optional, Sequence, Type
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from epo.config import Config, ConfigError
+from epo.validation import did_you_mean
+
+USAGE_ERROR = 2
+MULTIRUN_FLAGS = {"-m", "--multirun"}
+HYDRA_FLAGS = {
+    *("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package"),
+    *("-sc", "--shell-completion", "-cp", "--config-path", "-cn", "--config-name"),
+    *("-cd", "--config-dir", "-i", "--info", "-r", "--run", "--experimental-rerun"),
+}
+"""Flags after which Hydra only informs, or reads another configuration."""
+_EXPECTED = (
+    (re.compile("to Integer"), "give a whole number"),
+    (re.compile("to Float"), "give a number"),
+    (re.compile("not a valid bool"), "give true or false"),
+    (re.compile("not a ListConfig"), "give a list such as [256,128]"),
+    (re.compile("to string"), "give a word"),
+    (re.compile("not Optional"), "it cannot be empty, leave it out for the default"),
+    (re.compile("missing mandatory value"), "it has no default, give a value"),
+    (re.compile("Interpolation key"), "it refers to a setting that does not exist"),
+    (re.compile("is not a subclass of"), "it is a group of settings; set one of them"),
+)
+_WITH_EXPONENT = re.compile(r"^\d+(\.\d*)?e\+?\d+$", re.IGNORECASE)
+
+
+@contextmanager
+def one_line_errors(*kinds: Type[Exception]) -> Iterator[None]:
+    """End the process with code 2 and one line at a wrong setting.
+
+    With HYDRA_FULL_ERROR=1 the whole traceback is shown.
+
+    Args:
+        kinds: errors that are about a setting here, beside `ConfigError`.
+    """
+    try:
+        yield
+    except (ConfigError, *kinds) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exc()
+        else:
+            print(f"error: {error}", file=sys.stderr)
+        sys.exit(USAGE_ERROR)
+
+
+def typed(cfg: DictConfig, lines: Sequence[str] = ()) -> Config:
+    """Turn a composed configuration into its dataclasses.
+
+    Args:
+        cfg: as Hydra composed it.
+        lines: overrides that led to it, for the message.
+
+    Raises:
+        ConfigError: if a value is missing or refers to something that does not exist.
+    """
+    try:
+        config = OmegaConf.to_object(cfg)
+    except OmegaConfBaseException as error:
+        raise _wrong_setting(error, lines) from error
+    assert isinstance(config, Config)
+    return config
+
+
+def check(
+    argv: Sequence[str], config_dir: Path, *validators: Callable[[Config], None]
+) -> List[Config]:
+    """Compose and validate a command line before Hydra runs it.
+
+    Args:
+        argv: arguments of the command, without its own name.
+        config_dir: absolute folder that holds `config.yaml`.
+        validators: each raises a `ValueError` at an impossible configuration.
+
+    Returns:
+        What would run: one configuration; in a multirun the first one and one for each
+        further value of a sweep; nothing where a flag such as --help only informs.
+
+    Raises:
+        ConfigError: at the first mistake in the command line.
+        ValueError: from a validator.
+    """
+    flags = {argument for argument in argv if argument.startswith("-")}
+    for flag in sorted(flags - MULTIRUN_FLAGS):
+        if flag.partition("=")[0] in HYDRA_FLAGS:
+            return []
+        raise ConfigError("flag", flag, "unknown; settings are written name=value, see --help")
+    lines = [argument for argument in argv if not argument.startswith("-")]
+    overrides = _parse(lines, is_multirun=bool(flags))
+    with initialize_config_dir(str(config_dir), version_base="1.3"):
+        commands = _commands(overrides) if flags else [lines]
+        configs = [_compose(command, config_dir) for command in commands]
+    for validate in validators:
+        for config in configs:
+            validate(config)
+    return configs
+
+
+def _parse(lines: List[str], is_multirun: bool) -> List[Override]:
+    """Read the overrides and refuse those that add or remove a setting, or sweep without -m."""
+    try:
+        overrides = OverridesParser.create().parse_overrides(lines)
+    except OverrideParseException as error:
+        way_out = "write name=value" if "=" not in error.override else _first_line(error)
+        raise ConfigError("argument", error.override, way_out) from error
+    for override in overrides:
+        is_fixed = not (override.is_add() or override.is_force_add() or override.is_delete())
+        if not is_fixed and not _is_hydra(override):
+            raise ConfigError(
+                "argument", str(override.input_line), "settings are fixed: write name=value"
+            )
+        if override.is_sweep_override() and not is_multirun:
+            name, _, value = str(override.input_line).partition("=")
+            raise ConfigError(
+                name, value, f"several values need a multirun (-m {name}={value}), a list brackets"
+            )
+    return overrides
+
+
+def _commands(overrides: List[Override]) -> Iterator[List[str]]:
+    """Give the first run of a sweep, then one run for each further value of each setting."""
+    listed = (o for o in overrides if o.is_discrete_sweep() or not o.is_sweep_override())
+    values = [_sweep(override) for override in listed]
+    first = [lines[0] for lines in values]
+    yield first
+    for i, lines in enumerate(values):
+        for line in lines[1:]:
+            yield [*first[:i], line, *first[i + 1 :]]
+
+
+def _sweep(override: Override) -> List[str]:
+    """Give `name=value` for every value of a sweep over a list or a range."""
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+
+
+def _compose(lines: List[str], config_dir: Path) -> Config:
+    """Compose the overrides; a mistake becomes a `ConfigError`."""
+    try:
+        return typed(compose("config", overrides=lines), lines)
+    except MissingConfigException as error:
+        raise _unknown_option(error, config_dir) from error
+    except HydraException as error:
+        cause = error.__cause__
+        if isinstance(cause, OmegaConfBaseException):
+            raise _wrong_setting(cause, lines) from error
+        raise ConfigError("command", " ".join(lines), _first_line(error)) from error
+    except OmegaConfBaseException as error:  # A mistake in a yaml file.
+        raise _wrong_setting(error, lines) from error
+    except ConfigError:
+        raise
+    except ValueError as error:  # Such as a group that is set to null.
+        raise ConfigError("command", " ".join(lines), _first_line(error)) from error
+
+
+def _unknown_option(error: MissingConfigException, config_dir: Path) -> ConfigError:
+    """Explain `task=Foo`: what there is, and what comes nearest."""
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    top = group.partition("/")[0]
+    if (config_dir / top).is_dir():
+        name = f"{group}/{name}"[len(top) + 1 :]
+        files = (config_dir / top).rglob("*.yaml")
+        options = sorted(f.relative_to(config_dir / top).with_suffix("").as_posix() for f in files)
+        group = top
+    else:
+        options = list(error.options or ())
+    hint = did_you_mean(name, options)
+    return ConfigError(
+        group, name, f"there is no such {group}{hint} (choices: {', '.join(options)})"
+    )
+
+
+def _wrong_setting(error: OmegaConfBaseException, lines: Sequence[str]) -> ConfigError:
+    """Explain a name that the schema does not know, or a value of the wrong type."""
+    key, value = str(error.full_key), str(getattr(error, "value", "?"))
+    for line in lines:
+        name, _, text = line.partition("=")
+        if name == key or name.startswith((f"{key}.", f"{key}[")):
+            key, value = name, text
+    if isinstance(error, (ConfigKeyError, AttributeError)):
+        hint = did_you_mean(key, _settings())
+        return ConfigError(key, value, f"there is no such setting{hint} (--help lists them)")
+    message = _first_line(error)
+    expected = next((text for pattern, text in _EXPECTED if pattern.search(message)), message)
+    if "whole" in expected and _WITH_EXPONENT.match(value):
+        expected += f", written out: {float(value):.0f}"
+    return ConfigError(key, value, expected)
+
+
+def _settings() -> List[str]:
+    """Name every setting of the default configuration, groups included."""
+    names: List[str] = []
+
+    def collect(node: DictConfig, prefix: str) -> None:
+        for key in node:
+            names.append(f"{prefix}{key}")
+            child: Optional[object] = node._get_node(str(key))
+            if isinstance(child, DictConfig) and not child._is_none():
+                collect(child, f"{prefix}{key}.")
+
+    collect(compose("config"), "")
+    return names
+
+
+def _is_hydra(override: Override) -> bool:
+    """Tell whether the override is about Hydra itself, such as its launcher."""
+    return override.get_key_element().lstrip("+~").startswith("hydra")
+
+
+def _first_line(error: BaseException) -> str:
+    """Give the first line of a message, without the rest of a longer explanation."""
+    return str(error).partition("\n")[0]

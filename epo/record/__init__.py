@@ -1,0 +1,1 @@
+"""Recording: what a run tells the researcher, on the screen and in files."""

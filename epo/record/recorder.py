@@ -1,0 +1,109 @@
+"""The recorder: one row of numbers per iteration, handed to every sink."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
+
+from epo.config import RecordCfg
+from epo.record.progress import RunPlan
+
+AGENT_FITNESS = "agent_fitness/"
+"""Prefix of the K metrics with every agent's fitness, see `agent_fitness`."""
+FRAMES_TO_GENERATION = "population/frames_to_generation"
+"""Metric with the frames left until the population is judged next."""
+
+
+class Sink(Protocol):
+    """One place that a run's numbers go to."""
+
+    def write(self, frames: int, metrics: Mapping[str, float]) -> None:
+        """Take the numbers of one iteration, `iteration` and `frames` among them."""
+        ...
+
+    def generation(self, row: Mapping[str, Any]) -> None:
+        """Take the description of one generation (`iteration`, `frames`, `replaced`, ...)."""
+        ...
+
+    def close(self) -> None:
+        """Bring everything to its place."""
+        ...
+
+
+class Recorder:
+    """Hand every row to every sink; a context manager that closes them all.
+
+    Metrics are host floats: the trainer makes one device-to-host transfer per iteration.
+    NaN means that there is no value yet. In a distributed run only rank 0 records.
+    """
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = list(sinks)
+
+    def write(self, iteration: int, frames: int, metrics: Mapping[str, float]) -> None:
+        """Record one iteration that ended at `frames` frames."""
+        row = {"iteration": iteration, "frames": frames, **metrics}
+        for sink in self._sinks:
+            sink.write(frames, row)
+
+    def generation(self, row: Mapping[str, Any]) -> None:
+        """Record one generation."""
+        for sink in self._sinks:
+            sink.generation(row)
+
+    def close(self) -> None:
+        """Close every sink, the last one first, even if one of them fails."""
+        with ExitStack() as stack:
+            for sink in self._sinks:
+                stack.callback(sink.close)
+        self._sinks = []
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def agent_fitness(fitness: Sequence[float]) -> Dict[str, float]:
+    """Name the fitness of K agents as metrics: `agent_fitness/07` is agent 7."""
+    width = max(2, len(str(len(fitness) - 1)))
+    return {f"{AGENT_FITNESS}{agent:0{width}d}": value for agent, value in enumerate(fitness)}
+
+
+def build_recorder(
+    run_dir: Path,
+    cfg: RecordCfg,
+    plan: RunPlan,
+    config: Mapping[str, Any],
+    resumed_frames: Optional[int] = None,
+) -> Recorder:
+    """Build the sinks that `cfg` asks for; missing packages are reported here.
+
+    Args:
+        run_dir: folder of the run; `csv.truncate` it first when resuming.
+        cfg: recording group.
+        plan: what the console shows of the run.
+        config: resolved configuration of the run, plain types, for W&B.
+        resumed_frames: frames of the checkpoint that the run continues from, or None.
+
+    Raises:
+        ConfigError: if a package is missing or W&B cannot start.
+    """
+    from epo.record.console import build_console
+    from epo.record.csv import GenerationsCsv, MetricsCsv
+
+    sinks: List[Sink] = [MetricsCsv(run_dir), GenerationsCsv(run_dir)]
+    if cfg.tensorboard:
+        from epo.record.tensorboard import TensorBoard
+
+        sinks.append(TensorBoard(run_dir, resumed_frames))
+    if cfg.wandb != "disabled":
+        from epo.record.wandb import Wandb
+
+        sinks.append(Wandb(run_dir, cfg, config))
+    if cfg.console != "off":
+        # Closed first: the screen is free again before W&B waits for its upload.
+        sinks.append(build_console(cfg.console, cfg.console_interval_s, plan))
+    return Recorder(sinks)

@@ -1,0 +1,1 @@
+"""Running: the loop, and what it needs to survive: folder, checkpoints, signals."""

@@ -1,0 +1,95 @@
+"""Guards of a run: stop signals, and numbers that are not finite."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any, Dict, Mapping, Optional, Union
+
+_MESSAGES = {
+    signal.SIGINT: "stopping after this iteration; Ctrl-C again quits at once, without saving",
+    signal.SIGTERM: "SIGTERM: stopping after this iteration",
+}
+
+
+class StopSignal:
+    """Turn Ctrl-C (SIGINT) and SIGTERM into a request to stop after the iteration.
+
+    A second Ctrl-C raises KeyboardInterrupt at once. Signals reach the main thread only:
+    used in another thread, the context manager does nothing.
+
+    Attributes:
+        number: the first signal that came, or None.
+    """
+
+    def __init__(self) -> None:
+        self.number: Optional[int] = None
+        self._previous: Dict[int, Any] = {}
+        self._is_over = threading.Event()
+        # The interrupted code may be printing, so another thread tells the user.
+        self._messenger = threading.Thread(target=self._tell, daemon=True)
+
+    def __enter__(self) -> StopSignal:
+        self._messenger.start()
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, self._handle) for number in _MESSAGES}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._is_over.set()
+        self._messenger.join()
+
+    def __bool__(self) -> bool:
+        """Tell whether the run should stop."""
+        return self.number is not None
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the process: 130 after Ctrl-C, 143 after SIGTERM, 0 without a signal."""
+        return 0 if self.number is None else 128 + self.number
+
+    def _handle(self, number: int, frame: Optional[FrameType]) -> None:
+        if number == signal.SIGINT and self.number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.number is None:  # set the event once: a nested signal would wait for itself
+            self.number = int(number)
+            self._is_over.set()
+
+    def _tell(self) -> None:
+        """Print what the first signal does, if one comes."""
+        self._is_over.wait()
+        if self.number is not None:
+            print(_MESSAGES[signal.Signals(self.number)], file=sys.stderr, flush=True)
+
+
+class NonFiniteError(ArithmeticError):
+    """Training diverged; the message names the metrics and the way out."""
+
+
+def check_finite(
+    metrics: Mapping[str, float], iteration: int, run_dir: Union[str, Path, None]
+) -> None:
+    """Stop a diverged run.
+
+    Args:
+        metrics: numbers that must be finite: losses, step size, KL. Statistics of episodes
+            are NaN before the first episode ends and do not belong here.
+        iteration: the one that they come from.
+        run_dir: folder of the run, for the way out.
+
+    Raises:
+        NonFiniteError: if one of them is NaN or infinite.
+    """
+    bad = [f"{name}={value}" for name, value in metrics.items() if not math.isfinite(value)]
+    if bad:
+        raise NonFiniteError(
+            f"{', '.join(bad)} in iteration {iteration}: training diverged; continue from the "
+            f"last checkpoint with a smaller step: resume={run_dir} algo.ppo.learning_rate=... "
+            "algo.ppo.max_learning_rate=... (or a smaller algo.ppo.max_grad_norm)"
+        )

@@ -1,0 +1,124 @@
+"""Where a run comes from: its command, the state of the code, versions and machine."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+
+import numpy
+import torch
+
+import epo
+from epo.validation import granted_cores
+
+SIMULATORS = ("mujoco", "mujoco-warp", "warp-lang", "isaacgym", "gymnasium")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+SOURCE_ROOT = Path(epo.__file__).resolve().parent.parent
+GIT_TIMEOUT_S = 10.0
+
+
+class GitState(NamedTuple):
+    """Commit of the code, and the changes that are in no commit."""
+
+    commit: str
+    diff: str
+    untracked: List[str]
+
+
+def command_line() -> str:
+    """Give the command of this process as a line that works from any folder."""
+    script = Path(sys.argv[0])
+    words = [sys.executable, str(script.resolve() if script.exists() else script), *sys.argv[1:]]
+    return f"cd {shlex.quote(os.getcwd())} && " + " ".join(shlex.quote(word) for word in words)
+
+
+def describe_session(git: Optional[GitState]) -> str:
+    """Give the paragraph of `command.txt` about one session of a run."""
+    now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    lines = [f"# {now} on {platform.node()}"]
+    if git is None:
+        lines.append("# not in a git checkout")
+    else:
+        state = "with changes, see git.diff" if git.diff else "without changes"
+        lines.append(f"# commit {git.commit} {state}")
+        if git.untracked:
+            lines.append(f"# untracked: {' '.join(git.untracked)}")
+    return "\n".join([*lines, command_line(), ""])
+
+
+def git_state(root: Path = SOURCE_ROOT) -> Optional[GitState]:
+    """Read the state of the checkout whose top folder is `root`; None if there is none."""
+    top = _git(root, "rev-parse", "--show-toplevel")
+    commit = _git(root, "rev-parse", "HEAD")
+    # Installed below somebody else's checkout, the package has no commit of its own.
+    if top is None or commit is None or Path(top.strip()).resolve() != root.resolve():
+        return None
+    untracked = _git(root, "ls-files", "--others", "--exclude-standard") or ""
+    return GitState(commit.strip(), _git(root, "diff", "HEAD") or "", untracked.splitlines())
+
+
+def versions(device: str, extra: Mapping[str, str]) -> Dict[str, Any]:
+    """Give what the numbers of a run depend on beside its configuration.
+
+    Args:
+        device: torch device of the run.
+        extra: simulator packages and their versions (`EnvSpec.versions`).
+    """
+    found = {name: version for name in SIMULATORS for version in [_installed(name)] if version}
+    return {
+        "python": platform.python_version(),
+        "epo": epo.__version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "simulators": {**found, **extra},
+        "platform": platform.platform(),
+        "device": device_name(device),
+        "cuda": torch.version.cuda if torch.device(device).type == "cuda" else None,
+        "cpu_cores_granted": granted_cores(),
+        "torch_threads": torch.get_num_threads(),
+        "environment": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
+    }
+
+
+def device_name(device: str) -> str:
+    """Name the hardware, such as `cuda: NVIDIA H100 80GB HBM3`."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return f"{device}: {torch.cuda.get_device_name(torch.device(device))}"
+    return f"{device}: {_cpu_model()}"
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _installed(package: str) -> Optional[str]:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git(root: Path, *arguments: str) -> Optional[str]:
+    """Run git in `root`; None if it is missing, fails or hangs."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=GIT_TIMEOUT_S,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", errors="replace")

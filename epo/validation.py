@@ -1,0 +1,306 @@
+"""What a configuration must fulfil before anything heavy starts, and what `auto` means.
+
+`validate` refuses what cannot work; `resolve` replaces `auto` by what this machine offers and
+says what it chose. The rules stand in tables of dotted names, so that every setting is found by
+its name. torch is imported only where a device is asked for.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import math
+import os
+from functools import reduce
+from pathlib import Path
+from typing import Any, Iterable, List, Sequence, Tuple
+
+from epo.config import AlgoCfg, Config, ConfigError
+
+ENVS_ON_CUDA = 24_576
+"""Environments of the published runs (AK)."""
+ENVS_PER_CORE = 128
+"""Environments per CPU core that keep an iteration of the published net under about 5 s."""
+
+CHOICES = {
+    "algo.network.kind": ("lstm", "mlp"),
+    "algo.normalizer.timing": ("iteration", "minibatch"),
+    "algo.ppo.schedule": ("adaptive", "fixed"),
+    "algo.aggregation.mode": ("none", "leader_follower", "symmetric"),
+    "algo.aggregation.sampling": ("block", "uniform"),
+    "algo.aggregation.hidden": ("unroll", "stored"),
+    "algo.aggregation.kl_reference": ("leader", "follower", "exclude"),
+    "algo.aggregation.clip_center": ("one", "mu"),
+    "record.console": ("auto", "live", "plain", "off"),
+    "record.wandb": ("disabled", "offline", "online"),
+}
+AT_LEAST_ONE = (
+    "max_frames",
+    "max_iterations",
+    "algo.num_agents",
+    "algo.network.lstm_units",
+    "algo.network.gene_dim",
+    "algo.ppo.horizon",
+    "algo.ppo.num_epochs",
+    "algo.ppo.num_minibatches",
+    "algo.ppo.minibatch_size",
+    "algo.ppo.learning_rate_factor",
+    "record.checkpoint_interval",
+)
+POSITIVE = (
+    "max_minutes",
+    "algo.normalizer.clip",
+    "algo.ppo.clip_eps",
+    "algo.ppo.learning_rate",
+    "algo.ppo.kl_target",
+    "algo.ppo.min_learning_rate",
+    "algo.ppo.max_learning_rate",
+    "algo.ppo.max_grad_norm",
+    "algo.ppo.reward_scale",
+    "algo.ppo.adam_eps",
+    "algo.aggregation.max_importance",
+)
+NOT_NEGATIVE = (
+    "seed",
+    "algo.ppo.value_coef",
+    "algo.ppo.entropy_coef",
+    "algo.ppo.bounds_coef",
+    "algo.ppo.soft_bound",
+    "algo.aggregation.ratio",
+    "algo.aggregation.entropy_scale",
+    "record.console_interval_s",
+)
+UNIT_INTERVAL = ("algo.ppo.gamma", "algo.ppo.gae_lambda")
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """Give `; did you mean X?` for the option nearest to `word`, or nothing.
+
+    A dotted option also counts as near if its end is: `ppo.gama` is near `algo.ppo.gamma`.
+    """
+    options = list(options)
+    depth = word.count(".") + 1
+    ends = {".".join(option.split(".")[-depth:]): option for option in reversed(options)}
+    near = [ends[end] for end in difflib.get_close_matches(word, ends, n=1, cutoff=0.8)]
+    near += difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def validate(cfg: Config) -> None:
+    """Refuse a configuration that cannot run; `auto` values are left to `resolve`.
+
+    Raises:
+        ConfigError: at the first impossible setting.
+    """
+    for name, options in CHOICES.items():
+        value = get(cfg, name)
+        if value not in options:
+            hint = did_you_mean(str(value), options)
+            raise ConfigError(name, value, f"unknown{hint} (choices: {', '.join(options)})")
+    for names, is_fine, way_out in (
+        (AT_LEAST_ONE, lambda value: value >= 1, "use at least 1"),
+        (POSITIVE, lambda value: value > 0, "use a positive number"),
+        (NOT_NEGATIVE, lambda value: value >= 0, "use 0 or more"),
+        (UNIT_INTERVAL, lambda value: 0 <= value <= 1, "use a number from 0 to 1"),
+    ):
+        for name in names:
+            value = get(cfg, name)
+            if value is not None and not (math.isfinite(value) and is_fine(value)):
+                raise ConfigError(name, value, way_out)
+    _check_network(cfg.algo)
+    _check_learning_rate(cfg.algo)
+    _check_population(cfg)
+    _check_batch(cfg)
+    _check_device_name(cfg.device)
+    _check_paths(cfg)
+    if cfg.algo.evolution.enabled:
+        _check_evolution(cfg)
+
+
+def resolve(cfg: Config, devices: Sequence[str] = ("cuda", "cpu")) -> Tuple[Config, List[str]]:
+    """Replace `auto` by what this machine offers.
+
+    Args:
+        cfg: a validated configuration; it is not changed.
+        devices: kinds of device that the task and its engine run on.
+
+    Returns:
+        The configuration to run (the engine is left to `tasks.config.choose_engine`), and a
+        line such as `num_envs=512 (auto: 4 CPU cores)` for every choice.
+
+    Raises:
+        ConfigError: if the device is not there, or the sizes chosen do not fit the rest.
+    """
+    cfg, choices = copy.deepcopy(cfg), []
+    kind = cfg.device.partition(":")[0]
+    if kind not in ("auto", *devices):
+        way_out = f"engine={cfg.engine.name} runs on {', '.join(devices)}; use device={devices[0]}"
+        raise ConfigError("device", cfg.device, way_out)
+    num_devices = _num_cuda_devices() if kind != "cpu" and "cuda" in devices else 0
+    if kind == "auto":
+        cfg.device = "cuda" if num_devices else "cpu"
+        found = f"{num_devices} CUDA devices" if "cuda" in devices else "the engine's"
+        choices.append(f"device={cfg.device} (auto: {found})")
+    elif kind == "cuda":
+        _check_cuda(cfg.device, num_devices)
+    if cfg.num_agents == "auto":
+        cfg.num_agents = cfg.algo.num_agents
+        choices.append(f"num_agents={cfg.num_agents} (auto: algo={cfg.algo.name})")
+    if cfg.num_envs == "auto":
+        cfg.num_envs, reason = _auto_num_envs(cfg.device, cfg.num_agents)
+        choices.append(f"num_envs={cfg.num_envs} (auto: {reason})")
+    validate(cfg)
+    return cfg, choices
+
+
+def granted_cores() -> int:
+    """Count the CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def has_population(algo: AlgoCfg) -> bool:
+    """Tell whether more than one agent makes sense: SAPG's aggregation or EPO's evolution."""
+    return algo.num_agents > 1 or algo.aggregation.mode != "none" or algo.evolution.enabled
+
+
+def get(cfg: Any, name: str) -> Any:
+    """Give the value of a dotted setting such as `algo.ppo.gamma`."""
+    return reduce(getattr, name.split("."), cfg)
+
+
+def _auto_num_envs(device: str, num_agents: int) -> Tuple[int, str]:
+    """Choose N, a multiple of K, and say why."""
+    if device == "cpu":
+        cores = granted_cores()
+        most, reason = min(ENVS_ON_CUDA, ENVS_PER_CORE * cores), f"{cores} CPU cores"
+    else:
+        most, reason = ENVS_ON_CUDA, "as published"
+    return max(most // num_agents, 1) * num_agents, reason
+
+
+def _check_network(algo: AlgoCfg) -> None:
+    units = algo.network.mlp_units
+    if not units or min(units) < 1:
+        raise ConfigError("algo.network.mlp_units", units, "give widths of at least 1")
+    if not math.isfinite(algo.network.initial_log_std):
+        raise ConfigError(
+            "algo.network.initial_log_std", algo.network.initial_log_std, "use a finite number"
+        )
+
+
+def _check_learning_rate(algo: AlgoCfg) -> None:
+    ppo = algo.ppo
+    if not ppo.min_learning_rate <= ppo.learning_rate <= ppo.max_learning_rate:
+        raise ConfigError(
+            "algo.ppo.learning_rate",
+            ppo.learning_rate,
+            f"use a number from min_learning_rate={ppo.min_learning_rate} to "
+            f"max_learning_rate={ppo.max_learning_rate}",
+        )
+
+
+def _check_population(cfg: Config) -> None:
+    """Check K alone, with the algorithm, and with N."""
+    for name in ("num_agents", "num_envs"):
+        value = get(cfg, name)
+        if value != "auto" and (type(value) is not int or value < 1):
+            raise ConfigError(name, value, "use a whole number of at least 1, or auto")
+    num_agents = _num_agents(cfg)
+    if num_agents > 1 and not has_population(cfg.algo):
+        raise ConfigError(
+            "num_agents",
+            num_agents,
+            f"algo={cfg.algo.name} has no population; use algo=sapg or algo=epo, or num_agents=1",
+        )
+    if cfg.num_envs != "auto" and cfg.num_envs % num_agents:
+        below = cfg.num_envs // num_agents * num_agents
+        nearest = " or ".join(str(n) for n in (below, below + num_agents) if n)
+        raise ConfigError(
+            "num_envs",
+            cfg.num_envs,
+            f"{num_agents} agents need equal blocks of environments; use {nearest}",
+        )
+
+
+def _check_batch(cfg: Config) -> None:
+    """Check that a minibatch is a whole number of sequences and fits into the batch."""
+    ppo = cfg.algo.ppo
+    size = ppo.minibatch_size
+    if size is not None and size % ppo.horizon:
+        raise ConfigError(
+            "algo.ppo.minibatch_size",
+            size,
+            f"sequences stay whole; use a multiple of algo.ppo.horizon={ppo.horizon}",
+        )
+    if cfg.num_envs == "auto":
+        return
+    samples = cfg.num_envs * ppo.horizon
+    if size is not None and size > samples:
+        raise ConfigError(
+            "algo.ppo.minibatch_size",
+            size,
+            f"larger than the batch; use at most num_envs * algo.ppo.horizon = {samples}",
+        )
+    if size is None and ppo.num_minibatches > cfg.num_envs:
+        raise ConfigError(
+            "algo.ppo.num_minibatches",
+            ppo.num_minibatches,
+            f"more than there are sequences; use at most num_envs={cfg.num_envs}",
+        )
+
+
+def _check_device_name(device: str) -> None:
+    kind, _, index = device.partition(":")
+    if device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdigit()):
+        raise ConfigError("device", device, "unknown; use auto, cpu, cuda or cuda:<index>")
+
+
+def _check_cuda(device: str, num_devices: int) -> None:
+    if not num_devices:
+        raise ConfigError("device", device, "torch sees no CUDA device here; use device=cpu")
+    index = int(device.partition(":")[2] or 0)
+    if index >= num_devices:
+        raise ConfigError(
+            "device", device, f"there are {num_devices}; use cuda:0 to cuda:{num_devices - 1}"
+        )
+
+
+def _check_paths(cfg: Config) -> None:
+    """Check that what is read exists and that the run folder can be written."""
+    if cfg.resume not in ("never", "auto") and not Path(cfg.resume).is_dir():
+        raise ConfigError(
+            "resume", cfg.resume, "there is no such run folder; use never, auto or a run folder"
+        )
+    if cfg.checkpoint is not None and not Path(cfg.checkpoint).is_file():
+        raise ConfigError("checkpoint", cfg.checkpoint, "there is no such file")
+    setting = "." if cfg.run_dir is None else cfg.run_dir
+    folder = Path(setting).absolute()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise ConfigError("run_dir", setting, f"{folder} is not a folder; choose another run_dir")
+    if not os.access(str(folder), os.W_OK | os.X_OK):
+        raise ConfigError("run_dir", setting, f"{folder} is read-only; choose another run_dir")
+
+
+def _check_evolution(cfg: Config) -> None:
+    """Leave the rules of evolution to their own module; it imports torch, so it comes last."""
+    from epo.population.settings import check
+
+    try:
+        check(cfg.algo.evolution, _num_agents(cfg))
+    except ValueError as error:
+        raise ValueError(f"algo.evolution.{error}") from error
+
+
+def _num_agents(cfg: Config) -> int:
+    """Give K, the algorithm's own number for `auto`."""
+    return cfg.algo.num_agents if cfg.num_agents == "auto" else cfg.num_agents
+
+
+def _num_cuda_devices() -> int:
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0

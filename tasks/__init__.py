@@ -1,0 +1,1 @@
+"""Tasks: vectorised environments built from a task config and an engine."""

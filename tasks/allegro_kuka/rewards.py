@@ -1,0 +1,140 @@
+"""Reward terms and the bookkeeping that they move."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple, Tuple
+
+import torch
+from torch import Tensor
+
+from tasks.allegro_kuka.actions import NUM_ARM_JOINTS
+from tasks.allegro_kuka.episode import Episode
+from tasks.allegro_kuka.geometry import Geometry
+from tasks.config import AllegroKukaCfg
+
+TERMS = (
+    "fingertip",
+    "lifting",
+    "lift_bonus",
+    "keypoint",
+    "success",
+    "arm_penalty",
+    "hand_penalty",
+)
+"""Rows of `Score.terms`."""
+_LIFT_ORIGIN_M = 0.58
+"""Object height that counts as zero: 5 cm below the nominal spawn, whatever the object."""
+_MAX_LIFT_M = 0.5
+_MAX_FINGERTIP_STEP_M = 10.0
+_MAX_KEYPOINT_STEP_M = 100.0
+
+
+class Score(NamedTuple):
+    """Outcome of one control step.
+
+    Attributes:
+        terms: [R, N] reward terms in the order of `TERMS`, task units.
+        success: [N] bool, the goal was reached.
+        episode: bookkeeping after the step.
+    """
+
+    terms: Tensor
+    success: Tensor
+    episode: Episode
+
+
+def score(
+    cfg: AllegroKukaCfg,
+    episode: Episode,
+    geometry: Geometry,
+    object_height: Tensor,
+    joint_vel: Tensor,
+    tolerance: Tensor,
+    valid: Tensor,
+) -> Score:
+    """Reward one control step and keep the books.
+
+    Args:
+        cfg: coefficients and hold rule.
+        episode: bookkeeping with no minimum unset and `progress` counting this step.
+        geometry: present points and distances.
+        object_height: [N] of the object's centre, m.
+        joint_vel: [N, 23 A] rad/s.
+        tolerance: [] present tolerance, m.
+        valid: [N] bool, worlds whose physics can be trusted; the others earn nothing.
+
+    Source: IsaacGymEnvs `allegro_kuka_base.py`, compute_kuka_reward and the rewards it calls.
+    """
+    reward = cfg.reward
+    lift, bonus, lifted = lifting(object_height, episode.lifted, reward.lift_threshold_m)
+    fingertip, closest_fingertip = approach(
+        episode.closest_fingertip, geometry.fingertip_distance, _MAX_FINGERTIP_STEP_M
+    )
+    fingertip = fingertip.sum(0)
+    if not reward.fingertip_after_lifting:
+        fingertip = fingertip * ~lifted
+    keypoint, closest_keypoint = approach(
+        episode.closest_keypoint, geometry.keypoint_distance, _MAX_KEYPOINT_STEP_M
+    )
+    near = (geometry.keypoint_distance <= tolerance * cfg.keypoint_scale) & valid
+    near_steps = hold(episode.near_steps, near, cfg.consecutive_hold)
+    success = near & (near_steps >= cfg.success_hold_steps)
+    arm_speed, hand_speed = joint_speeds(joint_vel)
+    terms = torch.stack(
+        (
+            fingertip * reward.fingertip,
+            lift * reward.lifting,
+            bonus * reward.lift_bonus,
+            keypoint * lifted * reward.keypoint,
+            near * (reward.success / cfg.success_hold_steps),
+            arm_speed * -reward.arm_penalty,
+            hand_speed * -reward.hand_penalty,
+        )
+    ).masked_fill(~valid, 0.0)
+    after = replace(
+        episode,
+        progress=episode.progress.masked_fill(success, 0),
+        successes=episode.successes + success,
+        near_steps=near_steps,
+        lifted=lifted,
+        was_lifted=episode.was_lifted | (lifted & valid),
+        closest_keypoint=closest_keypoint,
+        closest_fingertip=closest_fingertip,
+    )
+    return Score(terms, success, after)
+
+
+def lifting(
+    object_height: Tensor, lifted: Tensor, threshold_m: float
+) -> Tuple[Tensor, Tensor, Tensor]:
+    """Reward raising the object until it is lifted, and the step that lifts it.
+
+    Args:
+        object_height: [N] m.
+        lifted: [N] bool, before this step.
+        threshold_m: height above 0.58 m that counts as lifted, m.
+
+    Returns:
+        height earned [N] m, bonus [N] bool, lifted [N] bool after this step.
+    """
+    height = object_height - _LIFT_ORIGIN_M
+    now = lifted | (height > threshold_m)
+    return height.clamp(0.0, _MAX_LIFT_M) * ~now, now & ~lifted, now
+
+
+def approach(closest: Tensor, distance: Tensor, limit_m: float) -> Tuple[Tensor, Tensor]:
+    """Give how much closer than ever `distance` came, m, and the new closest distance, m."""
+    return (closest - distance).clamp(0.0, limit_m), torch.minimum(closest, distance)
+
+
+def hold(near_steps: Tensor, near: Tensor, consecutive: bool) -> Tensor:
+    """Count the steps near the goal [N], in total or `consecutive` ones only."""
+    counted = near_steps + near
+    return counted * near if consecutive else counted
+
+
+def joint_speeds(joint_vel: Tensor) -> Tuple[Tensor, Tensor]:
+    """Sum the absolute joint velocities [N, 23 A] over arm and over finger joints [N], rad/s."""
+    speed = joint_vel.abs().view(len(joint_vel), -1, 23)
+    return speed[..., :NUM_ARM_JOINTS].sum((1, 2)), speed[..., NUM_ARM_JOINTS:].sum((1, 2))

@@ -1,0 +1,264 @@
+"""The Allegro-Kuka scene: robots, table, object and goal marker as one MuJoCo model.
+
+Source: IsaacGymEnvs, `table_narrow.urdf`, `table_wide.urdf`, `allegro_kuka_base.py`.
+"""
+
+# pyright: reportAttributeAccessIssue=false
+# MuJoCo's compiled modules come without type stubs.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import mujoco
+import numpy as np
+from torch import Tensor
+
+from tasks.allegro_kuka.physics import SELF_COLLISION, PhysicsCfg
+from tasks.allegro_kuka.robot import ARM, HAND, HOME_ARM, HOME_HAND, JOINT_NAMES, SITES
+from tasks.allegro_kuka.robot_model import OBJECT_BIT, STATIC_BIT, add_robot
+from tasks.engines.layout import Layout
+
+BASE_POSES: dict[int, tuple[tuple[tuple[float, float, float], float], ...]] = {
+    1: (((0.0, 0.8, 0.0), 0.0),),
+    2: (((-1.1, 0.0, 0.0), np.pi / 2), ((1.1, 0.0, 0.0), -np.pi / 2)),
+}
+"""Position (m) and yaw (rad) of each robot's base, by number of arms."""
+TABLE_HALF_SIZE = {1: (0.2375, 0.2, 0.15), 2: (0.55, 0.2, 0.15)}
+TABLE_CENTRE = (0.0, 0.0, 0.38)
+TABLE_TOP_M = 0.53
+OBJECT_START = (0.0, 0.0, 0.63)
+OBJECT_BASE_SIZE_M = 0.05
+"""Edge of the object at scale 1."""
+OBJECT_DENSITY = 400.0
+"""kg/m^3."""
+GOAL_RADIUS_M = 0.01875
+"""The ball that marks a goal position: radius .0375 at scale .5."""
+
+_TABLE_RGBA = (0.70, 0.58, 0.45, 1.0)
+_OBJECT_RGBA = (0.13, 0.45, 0.75, 1.0)
+_GOAL_RGBA = (0.20, 0.75, 0.35, 0.45)
+_FLOOR_RGB = ((0.80, 0.82, 0.84), (0.75, 0.77, 0.79))
+_SKY_RGB = ((0.93, 0.95, 0.97), (0.60, 0.68, 0.76))
+
+
+def box_mass(half_size: Tensor, density: float = OBJECT_DENSITY) -> Tensor:
+    """Give the mass of boxes, [N] kg, from `half_size` [N, 3] m and `density` kg/m^3."""
+    return 8.0 * density * half_size.prod(dim=-1)
+
+
+def build_scene(
+    num_arms: int,
+    goal: str,
+    physics: PhysicsCfg | None = None,
+    extend: Callable[[mujoco.MjSpec], None] | None = None,
+) -> tuple[mujoco.MjModel, Layout]:
+    """Compile the scene.
+
+    Args:
+        num_arms: 1 or 2.
+        goal: marker of the goal: `box` copies the object, `sphere` is a small ball.
+        physics: settings, `PhysicsCfg()` if None.
+        extend: adds further bodies to the finished scene. What blocks robots and object takes
+            contype `STATIC_BIT`; a free body takes `OBJECT_BIT` and accepts `STATIC_BIT`.
+
+    Returns:
+        The model and the addresses of its parts.
+    """
+    spec = scene_spec(num_arms, goal, physics or PhysicsCfg())
+    if extend is not None:
+        extend(spec)
+    _add_home(spec, num_arms)
+    model = spec.compile()
+    return model, _layout(model, num_arms)
+
+
+def scene_spec(num_arms: int, goal: str, physics: PhysicsCfg) -> mujoco.MjSpec:
+    """Describe the scene, uncompiled; arguments as in `build_scene`.
+
+    Raises:
+        ValueError: for another number of arms, an unknown marker or self collision mode.
+    """
+    if num_arms not in BASE_POSES:
+        raise ValueError(f"num_arms={num_arms}: this scene has 1 or 2 arms")
+    if goal not in ("box", "sphere"):
+        raise ValueError(f"goal={goal!r}: choose 'box' (pose goals) or 'sphere' (point goals)")
+    if physics.self_collision not in SELF_COLLISION:
+        raise ValueError(
+            f"self_collision={physics.self_collision!r}: choose one of {', '.join(SELF_COLLISION)}"
+        )
+    spec = mujoco.MjSpec()
+    spec.compiler.degree = False
+    spec.modelname = f"allegro_kuka_{num_arms}_arm"
+    _set_options(spec, physics)
+    _add_static(spec, num_arms)
+    _add_object(spec, physics)
+    for arm, (xyz, yaw) in enumerate(BASE_POSES[num_arms]):
+        add_robot(spec, arm, num_arms, xyz, yaw, physics)
+    _add_goal(spec, goal)
+    _add_sensors(spec, num_arms)
+    _add_view(spec, num_arms)
+    return spec
+
+
+def _add_home(spec: mujoco.MjSpec, num_arms: int) -> None:
+    """Add the keyframe `home`: robots at their default posture, within limits, drives at rest."""
+    lower, upper = np.array([link.limit for link in ARM + HAND] * num_arms).T
+    posture = np.array((HOME_ARM[num_arms] + HOME_HAND) * num_arms).clip(lower, upper)
+    model = spec.compile()
+    first = int(model.joint(_joint_names(num_arms)[0]).qposadr[0])
+    qpos = model.qpos0.copy()
+    qpos[first : first + posture.size] = posture
+    spec.add_key(name="home", qpos=qpos, ctrl=posture)
+
+
+def _set_options(spec: mujoco.MjSpec, physics: PhysicsCfg) -> None:
+    option = spec.option
+    option.timestep = physics.timestep_s
+    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    option.solver = mujoco.mjtSolver.mjSOL_NEWTON
+    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    option.iterations, option.ls_iterations = physics.iterations, physics.ls_iterations
+    option.tolerance, option.impratio = physics.tolerance, physics.impratio
+    # Boxes and capsules only: the closed-form colliders give up to 8 points per box pair.
+    option.disableflags |= mujoco.mjtDisableBit.mjDSBL_NATIVECCD
+    spec.default.geom.solimp[:3] = physics.solimp_min, physics.solimp_max, physics.solimp_width_m
+    spec.default.geom.friction = (physics.friction, physics.torsional_friction_m, 1e-4)
+
+
+def _add_static(spec: mujoco.MjSpec, num_arms: int) -> None:
+    """Add floor and table; the table floats with its top at .53 m, as in the original."""
+    spec.add_texture(
+        name="floor", type=mujoco.mjtTexture.mjTEXTURE_2D, width=256, height=256,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER, rgb1=_FLOOR_RGB[0], rgb2=_FLOOR_RGB[1],
+    )  # fmt: skip
+    floor = spec.add_material(name="floor", texrepeat=(1, 1), texuniform=True)
+    floor.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "floor"
+    blocks = {"contype": STATIC_BIT, "conaffinity": 0}
+    spec.worldbody.add_geom(
+        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=(0, 0, 1), material="floor", **blocks
+    )
+    spec.worldbody.add_geom(
+        name="table", type=mujoco.mjtGeom.mjGEOM_BOX, pos=TABLE_CENTRE,
+        size=TABLE_HALF_SIZE[num_arms], rgba=_TABLE_RGBA, **blocks,
+    )  # fmt: skip
+
+
+def _add_object(spec: mujoco.MjSpec, physics: PhysicsCfg) -> None:
+    """Add the free box at scale 1; engines give every world its own size, mass and friction."""
+    half = OBJECT_BASE_SIZE_M / 2
+    mass = OBJECT_DENSITY * OBJECT_BASE_SIZE_M**3
+    body = spec.worldbody.add_body(name="object", pos=OBJECT_START, explicitinertial=True)
+    # Solid box: m/3 (hy^2 + hz^2) about x, and so on.
+    body.mass, body.inertia = mass, np.full(3, mass / 3 * 2 * half**2)
+    body.ipos = np.zeros(3)  # Left unset, the compiler takes the body's own position.
+    body.add_freejoint(name="object")
+    body.add_geom(
+        name="object", type=mujoco.mjtGeom.mjGEOM_BOX, size=(half,) * 3, rgba=_OBJECT_RGBA,
+        contype=OBJECT_BIT, conaffinity=STATIC_BIT, condim=physics.condim,
+        # The object's friction and condim count in its contacts, not the larger of two.
+        priority=1,
+    )  # fmt: skip
+    body.add_site(name="object", size=(0.005,) * 3, group=4)
+
+
+def _add_goal(spec: mujoco.MjSpec, goal: str) -> None:
+    """Add the goal marker, which touches nothing."""
+    body = spec.worldbody.add_body(name="goal", mocap=True, pos=OBJECT_START)
+    is_box = goal == "box"
+    body.add_geom(
+        name="goal",
+        type=mujoco.mjtGeom.mjGEOM_BOX if is_box else mujoco.mjtGeom.mjGEOM_SPHERE,
+        size=(OBJECT_BASE_SIZE_M / 2,) * 3 if is_box else (GOAL_RADIUS_M, 0, 0),
+        rgba=_GOAL_RGBA,
+        mass=0,
+        contype=0,
+        conaffinity=0,
+    )
+
+
+def _site_names(num_arms: int) -> list[str]:
+    """Order of the S sites: object, every palm, then the fingertips of each robot."""
+    palms = [f"arm{arm}/{SITES[0]}" for arm in range(num_arms)]
+    tips = [f"arm{arm}/{tip}" for arm in range(num_arms) for tip in SITES[1:]]
+    return ["object", *palms, *tips]
+
+
+def _joint_names(num_arms: int) -> tuple[str, ...]:
+    return tuple(f"arm{arm}/{name}" for arm in range(num_arms) for name in JOINT_NAMES)
+
+
+_SENSORS = {
+    "pos": mujoco.mjtSensor.mjSENS_FRAMEPOS,
+    "quat": mujoco.mjtSensor.mjSENS_FRAMEQUAT,
+    "linvel": mujoco.mjtSensor.mjSENS_FRAMELINVEL,
+    "angvel": mujoco.mjtSensor.mjSENS_FRAMEANGVEL,
+}
+
+
+def _add_sensors(spec: mujoco.MjSpec, num_arms: int) -> None:
+    """Add one block of sensors per quantity, so that each is one slice of `sensordata`."""
+    for quantity, kind in _SENSORS.items():
+        for site in _site_names(num_arms):
+            spec.add_sensor(
+                name=f"{quantity}:{site}", type=kind, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=site
+            )
+
+
+def _add_view(spec: mujoco.MjSpec, num_arms: int) -> None:
+    """Add light and the camera `front`, which sees the whole scene from across the table."""
+    eye = np.array((0.9, -1.15, 1.35) if num_arms == 1 else (0.0, -2.3, 1.5))
+    aim = np.array((0.0, 0.25, 0.55) if num_arms == 1 else (0.0, 0.0, 0.62))
+    back = (eye - aim) / np.linalg.norm(eye - aim)
+    right = np.cross((0.0, 0.0, 1.0), back)
+    right /= np.linalg.norm(right)
+    quat = np.zeros(4)
+    mujoco.mju_mat2Quat(quat, np.stack([right, np.cross(back, right), back], axis=1).ravel())
+    spec.worldbody.add_camera(name="front", pos=eye, quat=quat, fovy=45)
+    directional = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+    spec.worldbody.add_light(
+        pos=(0.5, -1, 3), dir=(-0.2, 0.4, -1), type=directional, castshadow=True, diffuse=(0.6,) * 3
+    )
+    spec.add_texture(
+        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, width=256, height=1536,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT, rgb1=_SKY_RGB[0], rgb2=_SKY_RGB[1],
+    )  # fmt: skip
+    visual = spec.visual
+    visual.headlight.ambient, visual.headlight.diffuse = (0.35,) * 3, (0.35,) * 3
+    visual.headlight.specular = (0.05,) * 3
+    visual.global_.offwidth, visual.global_.offheight = 1920, 1080
+    visual.quality.shadowsize = 4096
+
+
+def _sensor_block(model: mujoco.MjModel, quantity: str, num_arms: int) -> slice:
+    """Give the part of `sensordata` that holds one quantity of all sites."""
+    sensors = [model.sensor(f"{quantity}:{site}") for site in _site_names(num_arms)]
+    first, last = sensors[0], sensors[-1]
+    return slice(int(first.adr[0]), int(last.adr[0] + last.dim[0]))
+
+
+def _layout(model: mujoco.MjModel, num_arms: int) -> Layout:
+    joint_names = _joint_names(num_arms)
+    num_joints = len(joint_names)
+    robot, free = model.joint(joint_names[0]), model.joint("object")
+    qpos, dof = int(robot.qposadr[0]), int(robot.dofadr[0])
+    object_qpos, object_dof = int(free.qposadr[0]), int(free.dofadr[0])
+    goal = model.geom("goal")
+    return Layout(
+        num_arms=num_arms,
+        joint_names=joint_names,
+        joint_qpos=slice(qpos, qpos + num_joints),
+        joint_dof=slice(dof, dof + num_joints),
+        object_qpos=slice(object_qpos, object_qpos + 7),
+        object_dof=slice(object_dof, object_dof + 6),
+        object_body=model.body("object").id,
+        object_geom=model.geom("object").id,
+        goal_mocap=int(model.body("goal").mocapid[0]),
+        goal_geom=goal.id,
+        goal_copies_object=goal.type[0] == mujoco.mjtGeom.mjGEOM_BOX,
+        site_pos=_sensor_block(model, "pos", num_arms),
+        site_quat=_sensor_block(model, "quat", num_arms),
+        site_linvel=_sensor_block(model, "linvel", num_arms),
+        site_angvel=_sensor_block(model, "angvel", num_arms),
+        home_key=model.key("home").id,
+    )

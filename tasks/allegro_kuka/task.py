@@ -1,0 +1,245 @@
+"""The Allegro-Kuka environment: one control step, and the resets inside it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any, Dict, Tuple
+
+import torch
+from torch import Tensor
+
+from epo.envs import EnvSpec, Step
+from tasks.allegro_kuka import curriculum, episode, forces, observations, rewards
+from tasks.allegro_kuka.actions import joint_targets
+from tasks.allegro_kuka.draws import Draws
+from tasks.allegro_kuka.episode import Episode
+from tasks.allegro_kuka.geometry import Rows, keypoint_points, measure, read, rotate, site_points
+from tasks.allegro_kuka.objects import half_size
+from tasks.config import AllegroKukaCfg
+from tasks.engines.simulator import Simulator
+
+FLOOR_M = 0.1
+"""An object centre below this height ends the episode, m."""
+_KEPT = ("targets", "force", "force_probability", "goal_pose")
+"""Tensors that outlive a step, besides bookkeeping and curriculum."""
+
+
+class AllegroKuka:
+    """Regrasping and reorientation with one or two arms, as a `VecEnv` over a `Simulator`.
+
+    The step follows the original's order with one change: what the original does at the start
+    of the next step (new goal, object put back, full reset) is done at the end of this one,
+    after everything that it returns was computed. An environment that succeeds without ending
+    still returns the observation of its old goal, as in the original; the action chosen on it
+    is the first under the new goal.
+
+    Attributes:
+        episode: bookkeeping of the present episodes.
+        curriculum: state of the tolerance curriculum.
+        targets: [N, 23 A] joint targets, rad.
+        force: [N, 3] random force on the object, object frame, N.
+        goal_pose: [N, 7] m, wxyz.
+        terms: [R, N] reward terms of the last step in the order of `rewards.TERMS`.
+
+    Source: IsaacGymEnvs `allegro_kuka_base.py`, pre_physics_step and post_physics_step.
+    Deviates: full resets happen inside the step, so no action is lost on an ended episode.
+    """
+
+    def __init__(
+        self, cfg: AllegroKukaCfg, sim: Simulator, object_scale: Tensor, draws: Draws, engine: str
+    ) -> None:
+        """Set up over a simulator whose objects have `object_scale` [N, 3], 1 = 5 cm.
+
+        Args:
+            cfg: the task, already checked.
+            sim: the physics; closed with the environment.
+            object_scale: [N, 3] on the simulator's device.
+            draws: source of all randomness.
+            engine: name of the engine, for `spec`.
+        """
+        self.cfg, self.sim, self.draws = cfg, sim, draws
+        self.device = sim.device
+        self.object_scale = object_scale
+        num_joints = len(sim.joint_lower)
+        self.spec = EnvSpec(
+            name=cfg.name,
+            engine=engine,
+            num_envs=sim.num_envs,
+            observation_dim=observations.dimension(cfg.subtask, cfg.num_arms),
+            action_dim=num_joints,
+            control_dt_s=sim.control_dt_s,
+            versions=sim.versions,
+        )
+        self._points = site_points(cfg.num_arms, self.device)
+        self._keypoints = keypoint_points(cfg.subtask, half_size(object_scale), cfg.keypoint_scale)
+        mass = sim.object_mass if cfg.own_mass_force else sim.object_mass[:1].expand(sim.num_envs)
+        self._force_std = mass * cfg.force.scale
+        self._force_decay = forces.decay_per_step(
+            cfg.force.decay, cfg.force.decay_interval_s, sim.control_dt_s
+        )
+        is_delta = cfg.arm_action == "delta"
+        self._arm_step_rad = cfg.arm_speed * sim.control_dt_s if is_delta else None
+        self._all = torch.ones(sim.num_envs, dtype=torch.bool, device=self.device)
+        self._at_rest = torch.zeros(sim.num_envs, 6, device=self.device)
+        self.targets = sim.joint_pos.clone()
+        self.force = torch.zeros(sim.num_envs, 3, device=self.device)
+        self.force_probability = torch.zeros(sim.num_envs, device=self.device)
+        self.goal_pose = sim.goal_pose.clone()
+        self.terms = torch.zeros(len(rewards.TERMS), sim.num_envs, device=self.device)
+        self.episode = episode.begin(sim.num_envs, 4 * cfg.num_arms, self.device)
+        self.curriculum = curriculum.begin(cfg.curriculum, self.device)
+
+    def reset(self) -> Tensor:
+        """Begin a new episode everywhere and return the observation [N, O]."""
+        self.restart(slice(None), self._all, self._all)
+        return self._first_observation(slice(None))
+
+    def step(self, action: Tensor) -> Step:
+        """Apply `action` [N, 23 A] for one control step."""
+        self._act(action)
+        self.sim.step()
+        before = self._count_step()
+        state = read(self.sim, slice(None))
+        geometry = measure(state, self.goal_pose, self._points, self._keypoints)
+        before = episode.with_minima(before, geometry)
+        score = rewards.score(
+            self.cfg,
+            before,
+            geometry,
+            self.sim.object_pose[:, 2],
+            self.sim.joint_vel,
+            self.curriculum.tolerance,
+            ~self.sim.bad,
+        )
+        self.episode, self.terms = score.episode, score.terms
+        reward = score.terms.sum(0)
+        final_observation = observations.observe(state, geometry, before, self.object_scale, reward)
+        terminated, truncated = self._ends(geometry.fingertip_distance)
+        metrics, scalars = self._metrics(), self._scalars()
+        observation = self._begin(terminated | truncated, score.success, final_observation)
+        return Step(observation, reward, terminated, truncated, final_observation, metrics, scalars)
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Everything that changes: bookkeeping, curriculum, random numbers and physics."""
+        return {
+            "episode": asdict(self.episode),
+            "curriculum": {name: x.clone() for name, x in self.curriculum._asdict().items()},
+            **{name: getattr(self, name).clone() for name in _KEPT},
+            "draws": self.draws.state_dict(),
+            "sim": self.sim.state_dict(),
+        }
+
+    def load_state_dict(self, state: Dict[str, Any]) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        self.sim.load_state_dict(state["sim"])
+        self.draws.load_state_dict(state["draws"])
+        self.episode = Episode(**self._to_device(state["episode"]))
+        self.curriculum = curriculum.Curriculum(**self._to_device(state["curriculum"]))
+        for name, value in self._to_device({name: state[name] for name in _KEPT}).items():
+            setattr(self, name, value)
+        self.sim.goal_pose.copy_(self.goal_pose)
+
+    def close(self) -> None:
+        """Free the simulator."""
+        self.sim.close()
+
+    def _act(self, action: Tensor) -> None:
+        """Write joint targets and object force of this control step to the simulator."""
+        sim = self.sim
+        self.targets = joint_targets(
+            action, self.targets, sim.joint_lower, sim.joint_upper, self._arm_step_rad
+        )
+        sim.ctrl.copy_(self.targets)
+        hit, draw = self.draws.force(self.force_probability)
+        self.force = forces.update(self.force, hit, draw, self._force_std, self._force_decay)
+        sim.object_force[:, :3] = rotate(sim.object_pose[:, 3:].T, self.force.T).T
+
+    def _count_step(self) -> Episode:
+        """Count the step; the curriculum sees the episodes that ended before it."""
+        self.curriculum = curriculum.advance(
+            self.curriculum, self.episode.previous_successes.mean(), self.cfg.curriculum
+        )
+        return replace(self.episode, progress=self.episode.progress + 1)
+
+    def _ends(self, fingertip_distance: Tensor) -> Tuple[Tensor, Tensor]:
+        """Tell which episodes are terminated [N] and which truncated [N]."""
+        terminated = (
+            (self.sim.object_pose[:, 2] < FLOOR_M)
+            | (self.episode.successes >= self.cfg.max_successes)
+            | (fingertip_distance.amax(0) > self.cfg.max_hand_distance_m)
+            | self.sim.bad
+        )
+        return terminated, (self.episode.progress >= self.cfg.episode_length - 1) & ~terminated
+
+    def _metrics(self) -> Dict[str, Tensor]:
+        """What the episodes reached so far, per environment."""
+        successes = self.episode.successes
+        return {
+            "fitness": curriculum.objective(
+                successes, self.curriculum.tolerance, self.cfg.curriculum
+            ),
+            "successes": successes,
+            "lifted": self.episode.was_lifted.float(),
+            "closest_keypoint_distance": self.episode.closest_keypoint,
+        }
+
+    def _scalars(self) -> Dict[str, Tensor]:
+        """State of the task as a whole, and the mean reward terms of the step."""
+        means = self.terms.mean(1).unbind()
+        return {
+            "success_tolerance": self.curriculum.tolerance.float(),
+            "bad_worlds": self.sim.bad.sum().float(),
+            **{f"reward/{name}": mean for name, mean in zip(rewards.TERMS, means, strict=True)},
+        }
+
+    def _begin(self, ended: Tensor, success: Tensor, observation: Tensor) -> Tensor:
+        """Begin new episodes and goals; give the observation [N, O] to act on next."""
+        rows: Rows = slice(None)
+        if self.device.type == "cpu":
+            # Elsewhere asking which rows change would wait for the device: there it is all.
+            rows = (ended | success).nonzero()[:, 0]
+            if len(rows) == 0:
+                return observation
+        self.restart(rows, ended, success)
+        observation = observation.clone()
+        _put(observation, rows, ended, self._first_observation(rows))
+        return observation
+
+    def restart(self, rows: Rows, ended: Tensor, success: Tensor) -> None:
+        """Begin a new episode where `ended` [N], and a new goal there and where `success` [N].
+
+        Regrasping also puts the object back for a new goal; the robot stays as it is. `rows`
+        are the only environments to look at.
+        """
+        new_goal = ended | success
+        placed = new_goal if self.cfg.subtask == "regrasping" else ended
+        start, sim = self.draws.start(rows), self.sim
+        joint_pos, joint_vel = sim.joint_pos.clone(), sim.joint_vel.clone()
+        object_pose = sim.object_pose.clone()
+        _put(self.goal_pose, rows, new_goal, self.draws.goal_pose(rows))
+        _put(object_pose, rows, placed, self.draws.object_pose(rows))
+        _put(joint_pos, rows, ended, start.joint_pos)
+        _put(joint_vel, rows, ended, start.joint_vel)
+        _put(self.targets, rows, ended, start.joint_pos)
+        _put(self.force_probability, rows, ended, start.force_probability)
+        self.force = self.force.masked_fill(ended[:, None], 0.0)
+        self.episode = episode.restart(self.episode, ended, new_goal, placed)
+        sim.goal_pose.copy_(self.goal_pose)
+        sim.set_state(placed, joint_pos, joint_vel, object_pose, self._at_rest)
+
+    def _first_observation(self, rows: Rows) -> Tensor:
+        """Observe `rows` [M, O] with no reward; minima unset show their present value."""
+        state = read(self.sim, rows)
+        geometry = measure(state, self.goal_pose[rows], self._points, self._keypoints[..., rows])
+        shown = episode.with_minima(episode.at(self.episode, rows), geometry)
+        reward = torch.zeros_like(shown.successes)
+        return observations.observe(state, geometry, shown, self.object_scale[rows], reward)
+
+    def _to_device(self, tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        return {name: value.to(self.device, copy=True) for name, value in tensors.items()}
+
+
+def _put(into: Tensor, rows: Rows, mask: Tensor, value: Tensor) -> None:
+    """Write `value` [M, ...] to the `rows` of `into` [N, ...] where `mask` [N] holds."""
+    chosen = mask[rows].view(-1, *[1] * (value.dim() - 1))
+    into[rows] = torch.where(chosen, value, into[rows])

@@ -1,0 +1,117 @@
+"""From a task config and an engine config to a `VecEnv`."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from epo.envs import VecEnv
+from tasks.allegro_kuka import objects
+from tasks.allegro_kuka.draws import RandomDraws
+from tasks.allegro_kuka.task import AllegroKuka
+from tasks.config import AllegroKukaCfg, check, check_choice, choose_engine
+from tasks.engines.simulator import Simulator
+from tasks.probes import make_probe
+
+_CFG = Path(__file__).resolve().parents[1] / "cfg" / "task"
+
+
+def names() -> List[str]:
+    """List the names for `task=<name>`."""
+    return sorted(path.stem for path in _CFG.glob("*.yaml"))
+
+
+def make(
+    task_cfg: Any,
+    engine_cfg: Any,
+    num_envs: int,
+    device: torch.device,
+    seed: int,
+    num_agents: int = 1,
+) -> VecEnv:
+    """Build the environments of a run.
+
+    Args:
+        task_cfg: a task schema, filled; its `kind` names the family in `TASKS`.
+        engine_cfg: an engine schema, filled; tasks without physics ignore it.
+        num_envs: N, environments.
+        device: where all tensors live.
+        seed: of everything random in the task.
+        num_agents: K; env i belongs to agent i // (N / K).
+
+    Raises:
+        ValueError: at an unknown task or engine, or an impossible setting.
+    """
+    task_cfg, engine_cfg = (
+        OmegaConf.to_object(cfg) if OmegaConf.is_config(cfg) else cfg
+        for cfg in (task_cfg, engine_cfg)
+    )
+    check_choice("task.name", task_cfg.name, names())
+    check_choice("task.kind", task_cfg.kind, TASKS)
+    check(task_cfg)
+    engine_cfg = copy.copy(engine_cfg)
+    choose_engine(task_cfg, engine_cfg, str(device))
+    return TASKS[task_cfg.kind](
+        task_cfg, engine_cfg, num_envs, torch.device(device), seed, num_agents
+    )
+
+
+def _allegro_kuka(
+    cfg: AllegroKukaCfg,
+    engine_cfg: Any,
+    num_envs: int,
+    device: torch.device,
+    seed: int,
+    num_agents: int,
+) -> VecEnv:
+    if num_envs % num_agents:
+        raise ValueError(
+            f"num_envs={num_envs} is impossible: use a multiple of num_agents={num_agents}"
+        )
+    scales = objects.object_scales(cfg.objects.sets, cfg.objects.randomize_dimensions)
+    scale = objects.deal(scales, num_envs, num_agents, cfg.same_shapes_per_block).to(device)
+    half_size = objects.half_size(scale)
+    build = SIMULATORS[engine_cfg.name]
+    sim = build(cfg, engine_cfg, half_size, objects.mass(scale, cfg.objects.density), device)
+    generator = torch.Generator(device).manual_seed(seed)
+    draws = RandomDraws(cfg, half_size, sim.joint_lower, sim.joint_upper, generator)
+    return AllegroKuka(cfg, sim, scale, draws, engine_cfg.name)
+
+
+def _mujoco(
+    cfg: AllegroKukaCfg, engine_cfg: Any, half_size: Tensor, mass: Tensor, device: torch.device
+) -> Simulator:
+    from tasks.allegro_kuka.physics import PHYSICS_PRESETS
+    from tasks.allegro_kuka.scene import build_scene
+    from tasks.engines.mujoco import MujocoSimulator
+
+    check_choice("engine.physics", engine_cfg.physics, PHYSICS_PRESETS)
+    physics = PHYSICS_PRESETS[engine_cfg.physics]
+    goal = "box" if cfg.subtask == "reorientation" else "sphere"
+    model, layout = build_scene(cfg.num_arms, goal, physics)
+    return MujocoSimulator(
+        model,
+        layout,
+        len(half_size),
+        substeps=physics.substeps,
+        object_half_size=half_size,
+        object_mass=mass,
+        num_threads=engine_cfg.num_threads,
+    )
+
+
+def _probe(
+    cfg: Any, engine_cfg: Any, num_envs: int, device: torch.device, seed: int, num_agents: int
+) -> VecEnv:
+    return make_probe(cfg, num_envs, device, seed, num_agents)
+
+
+TASKS: Dict[str, Callable[..., VecEnv]] = {"allegro_kuka": _allegro_kuka, "probe": _probe}
+"""Builders by the `kind` of the task config, with the arguments of `make`."""
+SIMULATORS: Dict[str, Callable[..., Simulator]] = {"mujoco": _mujoco}
+"""Builders of the physics of the Allegro-Kuka tasks, by the name of the engine."""

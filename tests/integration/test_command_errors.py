@@ -1,0 +1,76 @@
+"""Bad input to the real command: one line on stderr, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict
+
+import pytest
+
+from tests.composed import REPOSITORY
+
+BAD = {
+    "num_agents=0": ("num_agents=0:", "at least 1"),
+    "num_agents=7 num_envs=100": ("num_envs=100:", "use 98 or 105"),
+    "task=Foo": ("task=Foo:", "choices: AllegroKuka"),
+    "algo=foo": ("algo=foo:", "choices: epo, epo_official, ppo, sapg"),
+    "device=cuda": ("device=cuda:", "use device=cpu"),
+    "algo.ppo.horizon=long": ("algo.ppo.horizon=long:", "give a whole number"),
+    "algo.ppo.gama=0.9": ("algo.ppo.gama=0.9:", "did you mean algo.ppo.gamma?"),
+    "-m seed=1,x": ("seed=x:", "give a whole number"),
+    "run_dir=train.py/run": ("run_dir=train.py/run:", "choose another run_dir"),
+}
+
+
+def train(command: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run train.py to its end, without a GPU."""
+    environment: Dict[str, str] = {**os.environ, "CUDA_VISIBLE_DEVICES": "", **variables}
+    environment.setdefault("HYDRA_FULL_ERROR", "0")
+    return subprocess.run(
+        [sys.executable, str(REPOSITORY / "train.py"), *command.split()],
+        cwd=str(cwd),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("command", BAD)
+def test_bad_input_gets_one_line(command: str, tmp_path: Path):
+    (tmp_path / "train.py").touch()  # a file where run_dir wants a folder
+    setting, way_out = BAD[command]
+    result = train(command, tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
+    assert result.stderr.startswith(f"error: {setting}") and way_out in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["train.py"]
+
+
+def test_full_error_shows_where_it_came_from(tmp_path: Path):
+    result = train("seed=abc", tmp_path, HYDRA_FULL_ERROR="1")
+    assert result.returncode == 2
+    assert "Traceback" in result.stderr and "ValidationError" in result.stderr
+
+
+def test_typing_errors_answer_without_importing_torch(tmp_path: Path):
+    # `-X importtime` lists every imported module on stderr; torch alone takes two seconds.
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", str(REPOSITORY / "train.py"), "algo=foo"],
+        cwd=str(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    modules = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert "omegaconf" in modules and "torch" not in modules
+
+
+def test_help_names_groups_and_settings(tmp_path: Path):
+    result = train("--help", tmp_path)
+    assert result.returncode == 0
+    assert "AllegroKukaRegrasping" in result.stdout and "num_agents" in result.stdout
+    assert list(tmp_path.iterdir()) == []

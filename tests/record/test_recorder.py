@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Any, List, Mapping
+
+import pytest
+
+from epo.config import ConfigError, RecordCfg
+from epo.record.progress import RunPlan
+from epo.record.recorder import Recorder, agent_fitness, build_recorder
+
+
+class Notebook:
+    """A sink that keeps what it gets."""
+
+    def __init__(self, is_broken: bool = False) -> None:
+        self.rows: List[Mapping[str, Any]] = []
+        self.generations: List[Mapping[str, Any]] = []
+        self.is_closed = False
+        self.is_broken = is_broken
+
+    def write(self, frames: int, metrics: Mapping[str, float]) -> None:
+        assert metrics["frames"] == frames
+        self.rows.append(metrics)
+
+    def generation(self, row: Mapping[str, Any]) -> None:
+        self.generations.append(row)
+
+    def close(self) -> None:
+        self.is_closed = True
+        if self.is_broken:
+            raise OSError("upload failed")
+
+
+def test_recorder_hands_every_row_to_every_sink():
+    sinks = [Notebook(), Notebook()]
+    with Recorder(sinks) as recorder:
+        recorder.write(3, 48, {"kl": 0.5})
+        recorder.generation({"iteration": 3, "frames": 48})
+    for sink in sinks:
+        assert sink.rows == [{"iteration": 3, "frames": 48, "kl": 0.5}]
+        assert sink.generations == [{"iteration": 3, "frames": 48}]
+        assert sink.is_closed
+
+
+def test_recorder_closes_all_sinks_although_one_fails():
+    sinks = [Notebook(), Notebook(is_broken=True), Notebook()]
+    with pytest.raises(OSError, match="upload failed"):
+        Recorder(sinks).close()
+    assert all(sink.is_closed for sink in sinks)
+
+
+@pytest.mark.parametrize(("num_agents", "last"), [(7, "06"), (100, "99"), (101, "100")])
+def test_agent_fitness_sorts_by_agent(num_agents: int, last: str):
+    metrics = agent_fitness([float(agent) for agent in range(num_agents)])
+    assert sorted(metrics) == list(metrics)
+    assert metrics[f"agent_fitness/{last}"] == num_agents - 1
+
+
+@pytest.mark.parametrize(
+    ("cfg", "package", "way_out"),
+    [
+        (RecordCfg(wandb="online", tensorboard=False), "wandb", "pip install 'epo[wandb]'"),
+        (RecordCfg(), "torch.utils.tensorboard", "pip install tensorboard"),
+    ],
+)
+def test_missing_package_is_one_clear_line_before_training(
+    cfg: RecordCfg, package: str, way_out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    real_import = builtins.__import__
+
+    def import_without(name: str, *arguments: Any, **named: Any) -> Any:
+        if name == package:
+            raise ImportError(f"No module named {name}")
+        return real_import(name, *arguments, **named)
+
+    monkeypatch.setattr(builtins, "__import__", import_without)
+    with pytest.raises(ConfigError) as caught:
+        build_recorder(tmp_path, cfg, RunPlan("task", "details", str(tmp_path)), {})
+    assert way_out in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from epo.runner.guard import NonFiniteError, StopSignal, check_finite
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"]
+)
+def test_signal_asks_to_stop_and_gives_the_exit_code(number: int, code: int):
+    with StopSignal() as stop:
+        assert not stop
+        assert stop.exit_code == 0
+        os.kill(os.getpid(), number)
+        assert stop
+        assert stop.exit_code == code
+
+
+def test_second_ctrl_c_stops_at_once():
+    with pytest.raises(KeyboardInterrupt), StopSignal():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_second_term_signal_goes_on_saving():
+    with StopSignal() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.exit_code == 143
+
+
+def test_first_signal_gives_the_exit_code():
+    with StopSignal() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.exit_code == 143
+
+
+def test_user_is_told_at_once(capfd: pytest.CaptureFixture):
+    with StopSignal():
+        os.kill(os.getpid(), signal.SIGINT)
+    assert "Ctrl-C again quits at once" in capfd.readouterr().err
+
+
+def test_handlers_are_given_back():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with StopSignal():
+        assert signal.getsignal(signal.SIGINT) is not before[0]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_other_threads_train_without_signals():
+    seen = []
+
+    def train() -> None:
+        with StopSignal() as stop:
+            seen.append(bool(stop))
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+    assert seen == [False]
+
+
+def test_finite_metrics_pass():
+    check_finite({"kl": 0.0, "loss": -1e30}, 1, Path("run"))
+
+
+def test_diverged_metrics_are_named_with_the_way_out():
+    metrics = {"kl": float("inf"), "lr": 1e-4, "value_loss": float("nan")}
+    with pytest.raises(NonFiniteError) as caught:
+        check_finite(metrics, 37, Path("runs/x"))
+    message = str(caught.value)
+    assert message.startswith("kl=inf, value_loss=nan in iteration 37")
+    assert "lr=" not in message
+    assert "resume=runs/x algo.ppo.learning_rate=" in message

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tasks.allegro_kuka import forces, goals, resets
+from tasks.allegro_kuka.draws import RandomDraws
+from tasks.allegro_kuka.geometry import random_quaternion
+from tasks.allegro_kuka.objects import half_size, object_scales
+from tests.golden import golden
+from tests.tasks.allegro_kuka.doubles import LOWER, UPPER, task_cfg, wxyz
+
+TOLERANCE = 2e-6
+ALL = slice(None)
+FILES = {
+    "one_arm_regrasping": (1, "regrasping"),
+    "one_arm_reorientation": (1, "reorientation"),
+    "two_arms_regrasping": (2, "regrasping"),
+    "two_arms_reorientation": (2, "reorientation"),
+}
+
+
+def close(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_resets_equal_original_for_the_same_draws(name: str) -> None:
+    num_arms, subtask = FILES[name]
+    data = golden("allegro_kuka_resets.npz")
+    prefix = f"{name}__"
+    at = {
+        key[len(prefix) :]: torch.from_numpy(value)
+        for key, value in data.items()
+        if key.startswith(prefix)
+    }
+    num = len(at["u_goal_pos"])
+
+    def side(key: str) -> torch.Tensor:
+        return at[key][:, 0].sign() if num_arms == 2 else torch.zeros(num)
+
+    u_goal = torch.cat((at["u_goal_pos"], at.get("u_goal_quat", torch.zeros(num, 3))), dim=-1)
+    goal = goals.goal_pose(u_goal, side("u_goal_side"), num_arms, subtask)
+    close(goal[:, :3], at["goal_pos"])
+    close(goal[:, 3:], wxyz(at["goal_quat"].numpy()))
+    spawn = resets.object_position(at["u_object_pos"], side("u_object_side"), 0.1, 0.02, num_arms)
+    close(spawn, at["object_pos"])
+    close(random_quaternion(at["u_object_quat"]), wxyz(at["object_quat"].numpy()))
+
+    limits = golden(f"allegro_kuka_{name}.npz")
+    lower, upper = (torch.from_numpy(limits[f"joint_{end}"]) for end in ("lower", "upper"))
+    default = resets.default_posture(num_arms, torch.device("cpu"))
+    close(default, at["joint_default"])
+    noise = resets.joint_noise(num_arms, 0.1, 0.1, torch.device("cpu"))
+    position = resets.joint_position(at["u_joint"], default, lower, upper, noise)
+    close(position, at["joint_pos"])
+    close(forces.hit_probability(at["u_force_prob"], 0.001, 0.1), at["force_prob"])
+
+
+def draws_of(*overrides: str, num_envs: int = 947, name: str = "Reorientation") -> RandomDraws:
+    cfg = task_cfg(f"AllegroKuka{name}", *overrides)
+    scale = object_scales(cfg.objects.sets)[:num_envs]
+    lower, upper = LOWER.repeat(cfg.num_arms), UPPER.repeat(cfg.num_arms)
+    return RandomDraws(cfg, half_size(scale), lower, upper, torch.Generator().manual_seed(3))
+
+
+def test_start_keeps_the_thumb_within_its_limit_only_if_clamped() -> None:
+    assert (draws_of().start(ALL).joint_pos >= LOWER).all()
+    thumb = draws_of("clamp_reset_joints=false").start(ALL).joint_pos[:, 19]
+    # 0.1 x (0.279 + u x 1.421) lies in [0.0279, 0.17)
+    assert thumb.min() >= 0.0279
+    assert thumb.max() < 0.171
+
+
+def test_start_velocities_go_both_ways() -> None:
+    start = draws_of().start(ALL)
+    assert start.joint_vel.abs().max() <= 0.5
+    # 947 x 23 uniform draws in +-0.5: 5 standard errors of the mean are 0.0098.
+    assert start.joint_vel.mean().abs() < 0.0098
+    assert 0.28 < start.joint_vel.std() < 0.30  # 0.5 / sqrt 3 = 0.289
+    assert start.force_probability.min() >= 0.001
+    assert start.force_probability.max() <= 0.1
+
+
+def test_spawns_clear_the_table_only_if_raised() -> None:
+    def lowest(draws: RandomDraws) -> torch.Tensor:
+        pose = draws.object_pose(ALL)
+        half = resets.vertical_half_extent(pose[:, 3:], draws.half_size)
+        return (pose[:, 2] - half).min()
+
+    assert lowest(draws_of()) >= 0.53 + 0.005 - 1e-6
+    assert lowest(draws_of("raise_spawn=false")) < 0.53
+
+
+def test_spawns_lie_where_the_original_puts_them() -> None:
+    one = draws_of("raise_spawn=false").object_pose(ALL)
+    assert (one[:, :2].abs() <= 0.1).all()
+    assert (one[:, 2] - 0.63).abs().max() <= 0.02 + 1e-6
+    two = draws_of("raise_spawn=false", name="TwoArmsReorientation").object_pose(ALL)
+    assert ((two[:, 0].abs() - 0.35).abs() <= 0.1 + 1e-6).all()
+    # 947 fair coins: 5 standard errors are 0.081.
+    assert abs((two[:, 0] > 0).float().mean() - 0.5) < 0.081
+
+
+def test_draws_resume_from_their_state() -> None:
+    draws = draws_of(num_envs=5)
+    draws.start(ALL)
+    state = draws.state_dict()
+    expected = draws.object_pose(ALL), draws.goal_pose(ALL), draws.force(torch.full((5,), 0.5))[1]
+    draws.load_state_dict(state)
+    again = draws.object_pose(ALL), draws.goal_pose(ALL), draws.force(torch.full((5,), 0.5))[1]
+    for one, other in zip(expected, again, strict=True):
+        assert np.array_equal(one.numpy(), other.numpy())

@@ -1,0 +1,33 @@
+"""Simulators for the tests of the physics."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from torch import Tensor
+
+from tasks.allegro_kuka.physics import PhysicsCfg
+from tasks.allegro_kuka.scene import box_mass, build_scene
+from tasks.engines.mujoco import MujocoSimulator
+
+
+def worlds(
+    half_size: Tensor,
+    num_arms: int = 1,
+    physics: Optional[PhysicsCfg] = None,
+    friction: Optional[Tensor] = None,
+    num_threads: int = 2,
+) -> MujocoSimulator:
+    """Make one world per row of `half_size` [N, 3] m, robots at home, boxes above the table."""
+    physics = physics or PhysicsCfg()
+    model, layout = build_scene(num_arms, "box", physics)
+    return MujocoSimulator(
+        model,
+        layout,
+        len(half_size),
+        substeps=physics.substeps,
+        object_half_size=half_size,
+        object_mass=box_mass(half_size),
+        object_friction=friction,
+        num_threads=num_threads,
+    )
