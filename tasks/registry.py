@@ -77,7 +77,7 @@ def _allegro_kuka(
     scale = objects.deal(scales, num_envs, num_agents, cfg.same_shapes_per_block).to(device)
     half_size = objects.half_size(scale)
     build = SIMULATORS[engine_cfg.name]
-    sim = build(cfg, engine_cfg, half_size, objects.mass(scale, cfg.objects.density), device)
+    sim = build(cfg, engine_cfg, half_size, objects.mass(half_size, cfg.objects.density), device)
     generator = torch.Generator(device).manual_seed(seed)
     draws = RandomDraws(cfg, half_size, sim.joint_lower, sim.joint_upper, generator)
     return AllegroKuka(cfg, sim, scale, draws, engine_cfg.name)

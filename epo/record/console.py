@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from epo.record.names import AGENT_FITNESS, FRAMES_TO_GENERATION
 from epo.record.progress import Progress, RunPlan, Trend, clock, short
-from epo.record.recorder import AGENT_FITNESS, FRAMES_TO_GENERATION
 
 NUM_BEST = 5
 """Agents named in the live view."""

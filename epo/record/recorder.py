@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
+from typing import Any, List, Mapping, Optional, Protocol, Sequence
 
 from epo.config import RecordCfg
 from epo.record.progress import RunPlan
-
-AGENT_FITNESS = "agent_fitness/"
-"""Prefix of the K metrics with every agent's fitness, see `agent_fitness`."""
-FRAMES_TO_GENERATION = "population/frames_to_generation"
-"""Metric with the frames left until the population is judged next."""
 
 
 class Sink(Protocol):
@@ -64,12 +59,6 @@ class Recorder:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def agent_fitness(fitness: Sequence[float]) -> Dict[str, float]:
-    """Name the fitness of K agents as metrics: `agent_fitness/07` is agent 7."""
-    width = max(2, len(str(len(fitness) - 1)))
-    return {f"{AGENT_FITNESS}{agent:0{width}d}": value for agent, value in enumerate(fitness)}
 
 
 def build_recorder(

@@ -16,7 +16,8 @@ from epo.envs import VecEnv
 from epo.learner.ppo import PPO
 from epo.models.actor_critic import ActorCritic
 from epo.population import Evolution, Fitness, FitnessTracker, gene_distance
-from epo.record.recorder import FRAMES_TO_GENERATION, Recorder, agent_fitness
+from epo.record.names import FRAMES_TO_GENERATION, agent_fitness
+from epo.record.recorder import Recorder
 from epo.rollout.collector import Collector
 from epo.runner.guard import check_finite
 from epo.stopwatch import Stopwatch

@@ -7,7 +7,9 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-NUM_ARM_JOINTS = 7
+from tasks.allegro_kuka.robot import ARM_JOINTS
+
+NUM_ARM_JOINTS = len(ARM_JOINTS)
 """Leading joints of each arm-and-hand of 23; the other 16 are finger joints."""
 
 

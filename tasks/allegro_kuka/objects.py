@@ -11,6 +11,8 @@ from torch import Tensor
 
 BASE_SIZE_M = 0.05
 """Edge of the box of scale (1, 1, 1), m (IsaacGymEnvs `objectBaseSize`)."""
+DENSITY = 400.0
+"""Density of the boxes, kg/m^3 (IsaacGymEnvs object asset)."""
 
 
 def _is_thin(edges: Sequence[int]) -> bool:
@@ -95,6 +97,6 @@ def half_size(scale: Tensor) -> Tensor:
     return scale * (BASE_SIZE_M / 2)
 
 
-def mass(scale: Tensor, density: float) -> Tensor:
-    """Give the masses [N] of boxes of `scale` [N, 3] at `density` kg/m^3, kg."""
-    return density * (scale * BASE_SIZE_M).prod(-1)
+def mass(half_size: Tensor, density: float = DENSITY) -> Tensor:
+    """Give the masses [N], kg, of boxes of half edges `half_size` [N, 3], m."""
+    return 8.0 * density * half_size.prod(-1)

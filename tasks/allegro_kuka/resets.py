@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tasks.allegro_kuka.geometry import vertical_half_extent
+from tasks.allegro_kuka.robot import ARM_JOINTS, HAND_JOINTS, HOME_ARM, HOME_HAND
 
 SPAWN_HEIGHT_M = 0.63
 """Nominal height of the object's centre at its start, m."""
@@ -15,23 +16,17 @@ SPAWN_CLEARANCE_M = 0.005
 """Gap under an object whose spawn had to be raised, m (our choice)."""
 SPAWN_SIDE_M = {1: 0.0, 2: 0.35}
 """Shift of the nominal spawn to either side along x, m, by number of arms."""
-ARM_DEFAULT_RAD = {
-    1: (-1.571, 1.571, 0.0, 1.376, 0.0, 1.485, 2.358),
-    2: (-1.571, 1.571, 0.0, 1.6, 0.0, 1.485, 2.358),
-}
-"""Default posture of an arm by number of arms; all finger joints are 0."""
-_HAND_JOINTS = 16
 
 
 def default_posture(num_arms: int, device: torch.device) -> Tensor:
     """Give the default joint positions [23 A], rad (IsaacGymEnvs `desired_kuka_pos`)."""
-    one = ARM_DEFAULT_RAD[num_arms] + (0.0,) * _HAND_JOINTS
+    one = HOME_ARM[num_arms] + HOME_HAND
     return torch.tensor(one * num_arms, device=device)
 
 
 def joint_noise(num_arms: int, arm: float, hand: float, device: torch.device) -> Tensor:
     """Give the share of the joint range that is sampled, per joint [23 A]."""
-    one = (arm,) * 7 + (hand,) * _HAND_JOINTS
+    one = (arm,) * len(ARM_JOINTS) + (hand,) * len(HAND_JOINTS)
     return torch.tensor(one * num_arms, device=device)
 
 

@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 import mujoco
 import numpy as np
-from torch import Tensor
 
+from tasks.allegro_kuka.objects import BASE_SIZE_M, DENSITY
 from tasks.allegro_kuka.physics import SELF_COLLISION, PhysicsCfg
+from tasks.allegro_kuka.resets import SPAWN_HEIGHT_M
 from tasks.allegro_kuka.robot import ARM, HAND, HOME_ARM, HOME_HAND, JOINT_NAMES, SITES
 from tasks.allegro_kuka.robot_model import OBJECT_BIT, STATIC_BIT, add_robot
 from tasks.engines.layout import Layout
@@ -26,12 +27,7 @@ BASE_POSES: dict[int, tuple[tuple[tuple[float, float, float], float], ...]] = {
 """Position (m) and yaw (rad) of each robot's base, by number of arms."""
 TABLE_HALF_SIZE = {1: (0.2375, 0.2, 0.15), 2: (0.55, 0.2, 0.15)}
 TABLE_CENTRE = (0.0, 0.0, 0.38)
-TABLE_TOP_M = 0.53
-OBJECT_START = (0.0, 0.0, 0.63)
-OBJECT_BASE_SIZE_M = 0.05
-"""Edge of the object at scale 1."""
-OBJECT_DENSITY = 400.0
-"""kg/m^3."""
+OBJECT_START = (0.0, 0.0, SPAWN_HEIGHT_M)
 GOAL_RADIUS_M = 0.01875
 """The ball that marks a goal position: radius .0375 at scale .5."""
 
@@ -40,11 +36,6 @@ _OBJECT_RGBA = (0.13, 0.45, 0.75, 1.0)
 _GOAL_RGBA = (0.20, 0.75, 0.35, 0.45)
 _FLOOR_RGB = ((0.80, 0.82, 0.84), (0.75, 0.77, 0.79))
 _SKY_RGB = ((0.93, 0.95, 0.97), (0.60, 0.68, 0.76))
-
-
-def box_mass(half_size: Tensor, density: float = OBJECT_DENSITY) -> Tensor:
-    """Give the mass of boxes, [N] kg, from `half_size` [N, 3] m and `density` kg/m^3."""
-    return 8.0 * density * half_size.prod(dim=-1)
 
 
 def build_scene(
@@ -146,8 +137,8 @@ def _add_static(spec: mujoco.MjSpec, num_arms: int) -> None:
 
 def _add_object(spec: mujoco.MjSpec, physics: PhysicsCfg) -> None:
     """Add the free box at scale 1; engines give every world its own size, mass and friction."""
-    half = OBJECT_BASE_SIZE_M / 2
-    mass = OBJECT_DENSITY * OBJECT_BASE_SIZE_M**3
+    half = BASE_SIZE_M / 2
+    mass = DENSITY * BASE_SIZE_M**3
     body = spec.worldbody.add_body(name="object", pos=OBJECT_START, explicitinertial=True)
     # Solid box: m/3 (hy^2 + hz^2) about x, and so on.
     body.mass, body.inertia = mass, np.full(3, mass / 3 * 2 * half**2)
@@ -169,7 +160,7 @@ def _add_goal(spec: mujoco.MjSpec, goal: str) -> None:
     body.add_geom(
         name="goal",
         type=mujoco.mjtGeom.mjGEOM_BOX if is_box else mujoco.mjtGeom.mjGEOM_SPHERE,
-        size=(OBJECT_BASE_SIZE_M / 2,) * 3 if is_box else (GOAL_RADIUS_M, 0, 0),
+        size=(BASE_SIZE_M / 2,) * 3 if is_box else (GOAL_RADIUS_M, 0, 0),
         rgba=_GOAL_RGBA,
         mass=0,
         contype=0,

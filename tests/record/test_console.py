@@ -8,8 +8,8 @@ from rich.console import Console
 
 from epo.record import console as module
 from epo.record.console import LiveConsole, PlainConsole, build_console, split
+from epo.record.names import FRAMES_TO_GENERATION, agent_fitness
 from epo.record.progress import RunPlan
-from epo.record.recorder import FRAMES_TO_GENERATION, agent_fitness
 
 PLAN = RunPlan("Probe · epo", "3 agents × 4 envs · probe on cpu", "runs/x", max_frames=1000)
 

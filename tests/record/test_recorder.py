@@ -7,8 +7,9 @@ from typing import Any, List, Mapping
 import pytest
 
 from epo.config import ConfigError, RecordCfg
+from epo.record.names import agent_fitness
 from epo.record.progress import RunPlan
-from epo.record.recorder import Recorder, agent_fitness, build_recorder
+from epo.record.recorder import Recorder, build_recorder
 
 
 class Notebook:

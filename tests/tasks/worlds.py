@@ -6,8 +6,9 @@ from typing import Optional
 
 from torch import Tensor
 
+from tasks.allegro_kuka.objects import mass
 from tasks.allegro_kuka.physics import PhysicsCfg
-from tasks.allegro_kuka.scene import box_mass, build_scene
+from tasks.allegro_kuka.scene import build_scene
 from tasks.engines.mujoco import MujocoSimulator
 
 
@@ -27,7 +28,7 @@ def worlds(
         len(half_size),
         substeps=physics.substeps,
         object_half_size=half_size,
-        object_mass=box_mass(half_size),
+        object_mass=mass(half_size),
         object_friction=friction,
         num_threads=num_threads,
     )

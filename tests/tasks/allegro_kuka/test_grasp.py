@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tasks.allegro_kuka.physics import PHYSICS_PRESETS
-from tasks.allegro_kuka.scene import TABLE_TOP_M
+from tasks.allegro_kuka.resets import TABLE_TOP_M
 from tasks.engines.mujoco import MujocoSimulator
 from tests.tasks.worlds import worlds
 

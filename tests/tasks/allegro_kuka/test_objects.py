@@ -28,7 +28,7 @@ def test_scales_are_the_base_cube_without_randomisation() -> None:
 def test_mass_of_the_base_cube_is_50_grams() -> None:
     # 400 kg/m^3 x (0.05 m)^3 = 0.05 kg; the first object, scale 4 x .75 x 1, has 3 of it.
     scale = torch.tensor([[1.0, 1.0, 1.0], [4.0, 0.75, 1.0]])
-    torch.testing.assert_close(mass(scale, 400.0), torch.tensor([0.05, 0.15]))
+    torch.testing.assert_close(mass(half_size(scale), 400.0), torch.tensor([0.05, 0.15]))
     torch.testing.assert_close(half_size(scale)[1], torch.tensor([0.1, 0.01875, 0.025]))
 
 

@@ -15,8 +15,9 @@ import torch
 from omegaconf import OmegaConf
 
 from tasks.allegro_kuka.physics import PHYSICS_PRESETS, PhysicsCfg
+from tasks.allegro_kuka.resets import TABLE_TOP_M
 from tasks.allegro_kuka.robot_model import STATIC_BIT
-from tasks.allegro_kuka.scene import TABLE_TOP_M, build_scene
+from tasks.allegro_kuka.scene import build_scene
 from tests.tasks.worlds import worlds
 
 

@@ -9,7 +9,7 @@ pytest.importorskip("mujoco.batch")
 import torch
 
 from tasks.allegro_kuka.objects import half_size, object_scales
-from tasks.allegro_kuka.scene import TABLE_TOP_M
+from tasks.allegro_kuka.resets import TABLE_TOP_M
 from tasks.engines.mujoco import MAX_OBJECT_SPEED_M_S
 from tests.tasks.worlds import worlds
 

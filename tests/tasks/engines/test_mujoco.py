@@ -18,8 +18,9 @@ pytest.importorskip("mujoco.batch")
 import mujoco
 import torch
 
+from tasks.allegro_kuka.objects import mass as box_mass
 from tasks.allegro_kuka.physics import PhysicsCfg
-from tasks.allegro_kuka.scene import box_mass, build_scene, scene_spec
+from tasks.allegro_kuka.scene import build_scene, scene_spec
 from tasks.engines.mujoco import MujocoSimulator
 from tests.tasks.worlds import worlds
 
