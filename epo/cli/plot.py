@@ -22,10 +22,10 @@ USAGE = """usage: python -m epo plot RUN [RUN...] [out=curves.png] [x=frames] [y
 """
 PANELS = (
     "leader/episode_return",
-    "leader/fitness",
+    "leader/lifted",
     "leader/successes",
+    "leader/fitness",
     "population/fitness_mean",
-    "population/fitness_best",
     "success_tolerance",
 )
 """Columns drawn unless `y` names others; those without any number are left out."""
