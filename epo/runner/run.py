@@ -127,7 +127,10 @@ class Session:
             print(f"warning: {error}", file=sys.stderr, flush=True)
 
     def _fail(self, message: str) -> int:
-        self._summarise("failed", message)
+        try:
+            self._summarise("failed", message)
+        except OSError as error:
+            message += f" (nor the summary: {error.strerror})"
         self.recorder.close()
         print(f"error: {message}", file=sys.stderr, flush=True)
         return 1

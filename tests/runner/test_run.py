@@ -1,0 +1,109 @@
+"""A whole run: start weights, a full disk, divergence, a foreign checkpoint."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from epo.config import Config
+from epo.envs import VecEnv
+from epo.runner import checkpoint
+from epo.runner.checkpoint import CheckpointError
+from epo.runner.run import run
+from tasks import registry
+from tests.composed import composed
+
+RUN = [
+    "task=ProbeReach",
+    "device=cpu",
+    "num_envs=16",
+    "algo=sapg",
+    "num_agents=2",
+    "algo.network.kind=mlp",
+    "algo.network.mlp_units=[8]",
+    "algo.ppo.num_minibatches=2",
+    "record.console=off",
+    "record.tensorboard=false",
+    "record.checkpoint_interval=2",
+]
+
+
+def make_env(cfg: Config) -> VecEnv:
+    device = torch.device(cfg.device)
+    return registry.make(cfg.task, cfg.engine, cfg.num_envs, device, cfg.seed, cfg.num_agents)
+
+
+def start(run_dir: Path, *overrides: str) -> int:
+    return run(composed(*RUN, f"run_dir={run_dir}", "max_iterations=4", *overrides), make_env)
+
+
+def summary(run_dir: Path) -> dict:
+    return json.loads((run_dir / "summary.json").read_text())
+
+
+def test_run_leaves_everything_behind(tmp_path, capsys):
+    assert start(tmp_path / "run") == 0
+    found = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*")}
+    expected = "config.yaml command.txt versions.json metrics.csv summary.json checkpoints/last.pt"
+    assert set(expected.split()) <= found
+    assert summary(tmp_path / "run")["status"] == "finished"
+    assert "python -m epo plot" in capsys.readouterr().out
+
+
+def test_start_weights_are_taken_from_a_checkpoint(tmp_path):
+    start(tmp_path / "one")
+    source = tmp_path / "one/checkpoints/last.pt"
+    # A step size next to nothing: the weights stay those of the checkpoint.
+    tiny = ["algo.ppo.learning_rate=1e-12", "algo.ppo.min_learning_rate=1e-12"]
+    still = ["algo.ppo.schedule=fixed", f"checkpoint={source}", "seed=7"]
+    start(tmp_path / "two", *tiny, *still)
+    one = checkpoint.load(source)["model"]
+    two = checkpoint.load(tmp_path / "two/checkpoints/last.pt")["model"]
+    torch.testing.assert_close(two["gene"], one["gene"], atol=1e-9, rtol=0)
+
+
+def test_checkpoint_of_another_network_is_refused(tmp_path):
+    start(tmp_path / "one")
+    with pytest.raises(CheckpointError, match="its network does not fit; use the task"):
+        other = f"checkpoint={tmp_path / 'one/checkpoints/last.pt'}"
+        start(tmp_path / "two", other, "algo.network.mlp_units=[9]")
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint at all", None])
+def test_corrupt_or_foreign_checkpoint_is_refused(tmp_path, content):
+    path = tmp_path / "file.pt"
+    if content is None:
+        torch.save({"weights": torch.ones(2)}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"checkpoint=.*file\.pt: "):
+        start(tmp_path / "run", f"checkpoint={path}")
+
+
+def test_full_disk_warns_and_keeps_the_previous_checkpoint(tmp_path, monkeypatch, capsys):
+    real, last = os.fsync, tmp_path / "run/checkpoints/last.pt"
+
+    def fsync(number: int) -> None:
+        if last.exists():  # full for good once the first checkpoint is there
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(number)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert start(tmp_path / "run", "max_iterations=5") == 1
+    *warnings, error = capsys.readouterr().err.splitlines()
+    assert warnings and all(line.startswith("warning: checkpoint=") for line in warnings)
+    assert error.startswith("error: checkpoint=") and "No space left" in error
+    assert "previous checkpoint is unharmed" in error
+    assert checkpoint.load(last)["iteration"] == 2
+
+
+def test_diverged_run_fails_with_the_way_out(tmp_path, capsys):
+    code = start(tmp_path / "run", "algo.ppo.reward_scale=1e30", "algo.normalizer.value=false")
+    assert code == 1
+    assert "training diverged" in capsys.readouterr().err
+    assert summary(tmp_path / "run")["status"] == "failed"

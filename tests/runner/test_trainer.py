@@ -1,0 +1,128 @@
+"""One iteration: what comes to the host, what is recorded, when the leader is the best."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, List, Mapping
+
+import pytest
+import torch
+
+from epo.population import Fitness
+from epo.record.recorder import Recorder
+from epo.runner.trainer import Trainer, derive_seed, transfer
+from tasks import registry
+from tests.composed import composed
+
+
+class Rows:
+    """A sink that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.metrics: List[Mapping[str, float]] = []
+        self.generations: List[Mapping[str, Any]] = []
+
+    def write(self, frames: int, metrics: Mapping[str, float]) -> None:
+        self.metrics.append(metrics)
+
+    def generation(self, row: Mapping[str, Any]) -> None:
+        self.generations.append(row)
+
+    def close(self) -> None:
+        pass
+
+
+def make_trainer(sink: Rows, *overrides: str) -> Trainer:
+    cfg = composed(
+        "task=ProbeReach",
+        "algo=epo",
+        "num_agents=4",
+        "num_envs=16",
+        "algo.network.kind=mlp",
+        "algo.network.mlp_units=[8]",
+        "algo.evolution.warmup_frames=0",
+        "algo.evolution.interval_frames=512",
+        "algo.evolution.noise_guard=0",
+        "algo.evolution.gap_ratio=0",
+        *overrides,
+    )
+    cpu = torch.device("cpu")
+    env = registry.make(cfg.task, cfg.engine, cfg.num_envs, cpu, cfg.seed, cfg.num_agents)
+    return Trainer(cfg, env, Recorder([sink]))
+
+
+def test_transfer_keeps_names_and_values_apart():
+    fitness = Fitness(
+        torch.tensor([1.0, 2.0]), torch.tensor([0.1, math.inf]), torch.tensor([3.0, 0.0]),
+        torch.tensor([True, False]),
+    )  # fmt: skip
+    snapshot = transfer(
+        {"loss": torch.tensor(0.5)},
+        {"tolerance": torch.tensor(0.075)},
+        fitness,
+        {"successes": torch.tensor([4.0, 5.0]), "lifted": torch.tensor([0.0, 1.0])},
+    )
+    assert snapshot.metrics == {"loss": 0.5}
+    assert snapshot.scalars["tolerance"] == pytest.approx(0.075)
+    assert snapshot.fitness.fitness.tolist() == [1.0, 2.0]
+    assert snapshot.fitness.is_known.tolist() == [True, False]
+    assert snapshot.blocks["successes"].tolist() == [4.0, 5.0]
+    assert snapshot.blocks["lifted"].tolist() == [0.0, 1.0]
+
+
+def test_seeds_of_components_differ_and_repeat():
+    seeds = {derive_seed(seed, name) for seed in (0, 1) for name in ("model", "learner")}
+    assert len(seeds) == 4
+    assert derive_seed(1, "model") == derive_seed(1, "model")
+
+
+def test_row_has_the_columns_that_scripts_rely_on():
+    sink = Rows()
+    make_trainer(sink).iterate()
+    required = (
+        "iteration,frames,wall_s,fps,sim_s,learn_s,leader/fitness,leader/episode_return,"
+        "leader/successes,population/fitness_mean,population/fitness_best,"
+        "population/gene_distance,lr,kl,entropy"
+    )
+    assert set(required.split(",")) <= set(sink.metrics[0])
+    assert (sink.metrics[0]["iteration"], sink.metrics[0]["frames"]) == (1, 16 * 16)
+
+
+def test_generation_replaces_genes_between_iterations_and_is_recorded():
+    sink = Rows()
+    trainer = make_trainer(sink)
+    gene = trainer.model.gene
+    assert gene is not None
+    while not sink.generations:
+        trainer.iterate()
+    row = sink.generations[0]
+    assert row["iteration"] == trainer.iteration and row["frames"] == trainer.frames
+    replaced = trainer.evolution.lineage.ids.index(4)  # the first gene after 0 to 3
+    state = trainer.learner.optimizer.state[gene]
+    assert torch.count_nonzero(state["exp_avg"][replaced]) == 0
+    assert torch.count_nonzero(state["exp_avg"][trainer.evolution.leader_id]) > 0
+    before = gene.detach().clone()
+    trainer.iterate()
+    assert not torch.equal(gene[replaced], before[replaced])  # the new gene is trained
+
+
+def test_best_goes_by_the_objective_and_the_later_of_equals():
+    trainer = make_trainer(Rows())
+    verdicts = []
+    for objective in (0.0, 0.0, 2.0, 1.0, math.nan):
+        trainer.last_metrics = {"leader/objective": objective, "leader/episode_return": 99.0}
+        verdicts.append(trainer.is_best())
+    assert verdicts == [True, True, True, False, False]
+    assert trainer.best_fitness == 2.0
+
+
+def test_limits_end_the_run():
+    trainer = make_trainer(Rows(), "max_frames=512")
+    assert not trainer.is_finished()
+    trainer.iterate()
+    assert not trainer.is_finished()
+    trainer.iterate()  # 2 x 16 x 16 frames
+    assert trainer.is_finished()
+    trainer = make_trainer(Rows(), "max_minutes=0.5")
+    trainer.wall_s = 30.0
+    assert trainer.is_finished()
