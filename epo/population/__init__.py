@@ -3,7 +3,7 @@
 from epo.config import EvolutionCfg
 from epo.population.evolution import Evolution, Generation
 from epo.population.fitness import Fitness, FitnessTracker
-from epo.population.genes import gene_distance, init_genes
+from epo.population.genes import gene_distance
 
 __all__ = [
     "Evolution",
@@ -12,5 +12,4 @@ __all__ = [
     "FitnessTracker",
     "Generation",
     "gene_distance",
-    "init_genes",
 ]

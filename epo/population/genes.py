@@ -15,14 +15,6 @@ class GeneDistance(NamedTuple):
     minimum: Tensor
 
 
-def init_genes(num_agents: int, gene_dim: int, generator: torch.Generator) -> Tensor:
-    """Draw the first population [K, G] from N(0, 1), on the generator's device.
-
-    Source: EPO repository, network_builder.py.
-    """
-    return torch.randn(num_agents, gene_dim, generator=generator, device=generator.device)
-
-
 @torch.no_grad()
 def gene_distance(genes: Tensor) -> GeneDistance:
     """Measure how diverse the genes are; zero for a single agent.

@@ -124,6 +124,7 @@ class Trainer:
         self.wall_s = 0.0
         self.best_fitness = -math.inf
         self.last_metrics: Dict[str, float] = {}
+        self._last_end = time.perf_counter()
 
     @property
     def frames_per_iteration(self) -> int:
@@ -157,7 +158,6 @@ class Trainer:
 
     def iterate(self) -> Dict[str, float]:
         """Run one iteration and return its row of numbers."""
-        begin = time.perf_counter()
         with self.stopwatch.section("rollout"):
             rollout = self.collector.collect()
         with self.stopwatch.section("learn"):
@@ -171,7 +171,9 @@ class Trainer:
         self.iteration += 1
         self._evolve(snapshot.fitness)
         seconds = self.stopwatch.read()
-        elapsed = time.perf_counter() - begin
+        # From the end of the last iteration: recording and checkpoints count as well.
+        now = time.perf_counter()
+        elapsed, self._last_end = now - self._last_end, now
         self.wall_s += elapsed
         timing = {
             "wall_s": self.wall_s,
@@ -211,7 +213,8 @@ class Trainer:
             row[f"leader/{column}"] = float(block[-1])
             row[f"population/{column}"] = float(block.mean())
         row["generation"] = float(self.evolution.generation)
-        row[FRAMES_TO_GENERATION] = float(self.evolution.frames_to_judgement(self.frames))
+        if self.evolution.is_active:
+            row[FRAMES_TO_GENERATION] = self.evolution.frames_to_judgement(self.frames)
         return {**row, **snapshot.metrics, **snapshot.scalars, **agent_fitness(fitness)}
 
     def state_dict(self) -> Dict[str, Any]:

@@ -12,7 +12,6 @@ import torch
 from epo.config import EvolutionCfg
 from epo.population.evolution import Evolution, Generation
 from epo.population.fitness import Fitness, FitnessTracker
-from epo.population.genes import init_genes
 from tests.golden import golden
 from tests.population.presets import NAMES
 from tests.population.presets import preset as settings
@@ -42,7 +41,9 @@ def force(evolution: Evolution, fitness: Fitness) -> Generation:
 
 def make_gene(num_agents: int, gene_dim: int = 4) -> torch.nn.Parameter:
     """Give the first population as a parameter."""
-    return torch.nn.Parameter(init_genes(num_agents, gene_dim, torch.Generator().manual_seed(5)))
+    return torch.nn.Parameter(
+        torch.randn(num_agents, gene_dim, generator=torch.Generator().manual_seed(5))
+    )
 
 
 @pytest.mark.parametrize("clock", ["clock", "clock_resumed"])
@@ -287,7 +288,7 @@ def play_bandit(seed: int, is_blind: bool) -> List[float]:
     Returns the mean distance of the followers' genes over the generations.
     """
     generator = torch.Generator().manual_seed(seed)
-    gene, best = torch.nn.Parameter(init_genes(8, 4, generator)), torch.full((4,), 0.5)
+    gene, best = torch.nn.Parameter(torch.randn(8, 4, generator=generator)), torch.full((4,), 0.5)
     evolution = Evolution(eager("epo_official", parents="elite_x_survivor"), 8, 4, seed=seed)
     tracker = FitnessTracker(64, 8, torch.device("cpu"))
     history: List[float] = []
