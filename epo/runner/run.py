@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, Callable, Dict
@@ -164,9 +166,29 @@ class Session:
         return (
             f"\n{short(trainer.frames)} frames in {clock(trainer.wall_s)}, "
             f"{trainer.evolution.generation} generations; leader: {reached}\n"
-            f"  look at it    python -m epo plot {path}\n"
-            f"  continue it   repeat the command with resume={path} and a higher limit\n"
+            f"  look at it    {python()} -m epo plot {path}\n"
+            f"  continue it   {self._next_command()}\n"
         )
+
+    def _next_command(self) -> str:
+        """Give the command that continues this run; a limit that was reached is doubled."""
+        cfg = self.trainer.cfg
+        is_over = self.trainer.is_finished()
+        limits = {
+            name: f"{name}={getattr(cfg, name) * 2}"
+            for name in ("max_frames", "max_iterations", "max_minutes")
+            if getattr(cfg, name) is not None and is_over
+        }
+        replaced = {*limits, "run_dir", "resume"}
+        kept = [word for word in sys.argv[1:] if word.partition("=")[0] not in replaced]
+        words = [sys.argv[0], *kept, f"resume={self.folder.path}", *limits.values()]
+        return " ".join([python(), *(shlex.quote(word) for word in words)])
+
+
+def python() -> str:
+    """Name the interpreter as the user can type it here."""
+    path = os.path.relpath(sys.executable)
+    return path if not path.startswith("..") else sys.executable
 
 
 def _plan(cfg: Config, env: VecEnv) -> RunPlan:

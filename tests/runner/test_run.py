@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,25 @@ def test_run_leaves_everything_behind(tmp_path, capsys):
     assert set(expected.split()) <= found
     assert summary(tmp_path / "run")["status"] == "finished"
     assert "python -m epo plot" in capsys.readouterr().out
+
+
+def test_last_words_give_the_command_that_goes_on(tmp_path, capsys, monkeypatch):
+    run_dir = tmp_path / "run"
+    command = [
+        "train.py",
+        *RUN,
+        "algo.network.mlp_units=[8]",
+        f"run_dir={run_dir}",
+        "max_iterations=4",
+    ]
+    monkeypatch.setattr(sys, "argv", command)
+    start(run_dir)
+    printed = capsys.readouterr().out.partition("continue it")[2]
+    words = shlex.split(printed)[2:]  # after the interpreter and train.py
+    assert words[-2:] == [f"resume={run_dir}", "max_iterations=8"]
+    assert "algo.network.mlp_units=[8]" in words and f"run_dir={run_dir}" not in words
+    assert run(composed(*words), make_env) == 0
+    assert summary(run_dir)["iteration"] == 8
 
 
 def test_start_weights_are_taken_from_a_checkpoint(tmp_path):
