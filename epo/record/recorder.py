@@ -89,7 +89,7 @@ def build_recorder(
 
         sinks.append(TensorBoard(run_dir, resumed_frames))
     if cfg.wandb != "disabled":
-        from epo.record.wandb import Wandb
+        from epo.record.weights_and_biases import Wandb
 
         sinks.append(Wandb(run_dir, cfg, config))
     if cfg.console != "off":

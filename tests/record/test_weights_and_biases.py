@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 from epo.config import ConfigError, RecordCfg
-from epo.record.wandb import Wandb
+from epo.record.weights_and_biases import Wandb
 
 
 class Service(SimpleNamespace):

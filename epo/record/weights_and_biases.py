@@ -28,7 +28,7 @@ class Wandb:
             ConfigError: if wandb is missing, not logged in or not reachable.
         """
         try:
-            import wandb
+            import wandb  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise ConfigError(
                 "record.wandb",
