@@ -164,8 +164,10 @@ def _compose(lines: List[str], config_dir: Path) -> Config:
     except MissingConfigException as error:
         raise _unknown_option(error, config_dir) from error
     except HydraException as error:
-        cause = error.__cause__
-        if isinstance(cause, OmegaConfBaseException):
+        cause: Optional[BaseException] = error
+        while cause is not None and not isinstance(cause, OmegaConfBaseException):
+            cause = cause.__cause__ or cause.__context__
+        if cause is not None:
             raise _wrong_setting(cause, lines) from error
         raise ConfigError("command", " ".join(lines), _first_line(error)) from error
     except OmegaConfBaseException as error:  # A mistake in a yaml file.
@@ -201,7 +203,14 @@ def _wrong_setting(error: OmegaConfBaseException, lines: Sequence[str]) -> Confi
         if name == key or name.startswith((f"{key}.", f"{key}[")):
             key, value = name, text
     if isinstance(error, (ConfigKeyError, AttributeError)):
-        hint = did_you_mean(key, _settings())
+        known = _settings()
+        if key in known:  # of the default task, not of this one
+            way_out = "the chosen task, engine or algorithm has no such setting"
+            experiment = next((line for line in lines if line.startswith("experiment=")), None)
+            if experiment is not None:
+                way_out += f"; leave out {experiment} or choose its own task"
+            return ConfigError(key, value, way_out)
+        hint = did_you_mean(key, known)
         return ConfigError(key, value, f"there is no such setting{hint} (--help lists them)")
     message = _first_line(error)
     expected = next((text for pattern, text in _EXPECTED if pattern.search(message)), message)

@@ -43,6 +43,11 @@ def test_mistake_is_explained(argument: str, message: str):
         checked(argument)
 
 
+def test_experiment_of_another_task_is_explained():
+    with pytest.raises(ConfigError, match=r"task\.arm_speed=.*leave out experiment=laptop"):
+        checked("experiment=laptop", "task=ProbeReach")
+
+
 def test_check_gives_what_would_run():
     (cfg,) = checked("algo=ppo", "seed=3")
     assert (cfg.algo.name, cfg.seed, cfg.task.name) == ("ppo", 3, "AllegroKukaRegrasping")
