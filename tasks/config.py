@@ -86,6 +86,10 @@ class ResetCfg:
     """Share of the finger joints' range ([U] `resetDofPosRandomIntervalFingers`)."""
     joint_velocity: float = 0.5
     """Half range of the joint speeds, rad/s ([U] `resetDofVelRandomInterval`)."""
+    at_object: bool = False
+    """True: begin with the open hand around the object, which stands on the table (ours; one arm,
+    boxes of 5 cm height, `object_xy_m` of 0.01: finding this posture is what takes most frames).
+    `object_z_m`, `arm` and `hand` then have no effect."""
 
 
 @dataclass
@@ -272,6 +276,8 @@ def _check_components(cfg: AllegroKukaCfg) -> None:
         )
     if not 0 < force.decay <= 1:
         _refuse("task.force.decay", force.decay, "use a value in (0, 1]")
+    if cfg.reset.at_object and cfg.num_arms != 1:
+        _refuse("task.reset.at_object", True, "use it with task.num_arms=1, or set it to false")
     for name in ("arm", "hand"):
         if not 0 <= getattr(cfg.reset, name) <= 1:
             _refuse(f"task.reset.{name}", getattr(cfg.reset, name), "use a share in [0, 1]")

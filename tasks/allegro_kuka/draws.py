@@ -86,9 +86,13 @@ class RandomDraws:
     def start(self, rows: Rows) -> Start:
         """Draw the robot's state at the start of an episode."""
         u = self._uniform(2 * self.num_joints + 1, rows)
-        position = resets.joint_position(
-            u[:, : self.num_joints], self.default, self.lower, self.upper, self.noise
-        )
+        u_joint = u[:, : self.num_joints]
+        if self.cfg.reset.at_object:
+            position = resets.posture_at_object(u_joint)
+        else:
+            position = resets.joint_position(
+                u_joint, self.default, self.lower, self.upper, self.noise
+            )
         if self.cfg.clamp_reset_joints:
             position = position.clamp(self.lower, self.upper)
         force = self.cfg.force
@@ -104,6 +108,9 @@ class RandomDraws:
         """Draw where the object is put: [M, 7] m, wxyz."""
         u = self._uniform(7, rows)
         noise = self.cfg.reset
+        if noise.at_object:
+            half_size = self.half_size[rows]
+            return resets.pose_at_hand(2.0 * u[:, :2] - 1.0, half_size, noise.object_xy_m)
         position = resets.object_position(
             2.0 * u[:, :3] - 1.0,
             _side(u[:, 6]),

@@ -6,7 +6,14 @@ import torch
 from torch import Tensor
 
 from tasks.allegro_kuka.geometry import vertical_half_extent
-from tasks.allegro_kuka.robot import ARM_JOINTS, HAND_JOINTS, HOME_ARM, HOME_HAND
+from tasks.allegro_kuka.robot import (
+    ARM_JOINTS,
+    AT_OBJECT_ARM,
+    AT_OBJECT_HAND,
+    HAND_JOINTS,
+    HOME_ARM,
+    HOME_HAND,
+)
 
 SPAWN_HEIGHT_M = 0.63
 """Nominal height of the object's centre at its start, m."""
@@ -14,6 +21,8 @@ TABLE_TOP_M = 0.53
 """Height of the table, m."""
 SPAWN_CLEARANCE_M = 0.005
 """Gap under an object whose spawn had to be raised, m (our choice)."""
+AT_OBJECT_NOISE_RAD = 0.03
+"""Half range of every joint around the posture at the object, rad (ours)."""
 SPAWN_SIDE_M = {1: 0.0, 2: 0.35}
 """Shift of the nominal spawn to either side along x, m, by number of arms."""
 
@@ -22,6 +31,31 @@ def default_posture(num_arms: int, device: torch.device) -> Tensor:
     """Give the default joint positions [23 A], rad (IsaacGymEnvs `desired_kuka_pos`)."""
     one = HOME_ARM[num_arms] + HOME_HAND
     return torch.tensor(one * num_arms, device=device)
+
+
+def posture_at_object(u: Tensor) -> Tensor:
+    """Give joint positions [N, 23], rad, of an open hand around the object of one arm.
+
+    Args:
+        u: [N, 23] uniform in [0, 1).
+    """
+    posture = u.new_tensor(AT_OBJECT_ARM + AT_OBJECT_HAND)
+    return posture + AT_OBJECT_NOISE_RAD * (2.0 * u - 1.0)
+
+
+def pose_at_hand(u: Tensor, half_size: Tensor, xy_m: float) -> Tensor:
+    """Give poses [N, 7] (m, wxyz) of objects that stand upright in the middle of the table.
+
+    Args:
+        u: [N, 2] uniform in (-1, 1).
+        half_size: [N, 3] half edges, m.
+        xy_m: half range in x and y, m.
+    """
+    pose = half_size.new_zeros(len(half_size), 7)
+    pose[:, :2] = xy_m * u
+    pose[:, 2] = TABLE_TOP_M + half_size[:, 2]
+    pose[:, 3] = 1.0
+    return pose
 
 
 def joint_noise(num_arms: int, arm: float, hand: float, device: torch.device) -> Tensor:

@@ -26,6 +26,14 @@ HOME_ARM: dict[int, Vector] = {
 """Default arm posture by number of arms, rad (IsaacGymEnvs, `allegro_kuka_base.py`)."""
 HOME_HAND: Vector = (0.0,) * 16
 """Default hand posture, rad; thumb_joint_0 = 0 lies below its lower limit, as in the original."""
+AT_OBJECT_ARM: Vector = (-1.596, 1.621, 0.019, 1.296, 0.023, 1.407, 2.330)
+AT_OBJECT_HAND: Vector = (
+    *(-0.06, 0.87, 0.04, 0.21),
+    *(0.0, 0.87, 0.04, 0.21),
+    *(0.06, 0.87, 0.04, 0.21),
+    *(1.53, 0.33, 0.22, 0.12),
+)
+"""Open hand around a box of 5 cm height on the one-arm table, rad: where a grasp begins (ours)."""
 
 
 @dataclass(frozen=True)

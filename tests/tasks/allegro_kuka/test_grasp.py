@@ -14,17 +14,16 @@ from torch import Tensor
 
 from tasks.allegro_kuka.physics import PHYSICS_PRESETS
 from tasks.allegro_kuka.resets import TABLE_TOP_M
+from tasks.allegro_kuka.robot import AT_OBJECT_ARM, AT_OBJECT_HAND
 from tasks.engines.mujoco import MujocoSimulator
 from tests.tasks.worlds import worlds
 
 # Arm set-points of the grasp, rad: above the object, around it, 0.2 m up.
 UP = torch.tensor([-1.599, 1.362, 0.017, 1.016, 0.022, 1.385, 2.332])
-DOWN = torch.tensor([-1.596, 1.621, 0.019, 1.296, 0.023, 1.407, 2.330])
+DOWN = torch.tensor(AT_OBJECT_ARM)
 LIFT = torch.tensor([-1.603, 1.038, 0.015, 0.564, 0.024, 1.258, 2.332])
 # Hand joints open and closed: index, middle, ring, thumb.
-OPEN = torch.tensor(
-    [-0.06, 0.87, 0.04, 0.21, 0.0, 0.87, 0.04, 0.21, 0.06, 0.87, 0.04, 0.21, 1.53, 0.33, 0.22, 0.12]
-)
+OPEN = torch.tensor(AT_OBJECT_HAND)
 CLOSED = torch.tensor(
     [-0.06, 1.14, 0.94, 0.91, 0.0, 1.14, 0.94, 0.91, 0.06, 1.14, 0.94, 0.91, 1.53, 0.35, 0.54, 1.21]
 )

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
+from tasks import registry
 from tasks.allegro_kuka import forces, goals, resets
 from tasks.allegro_kuka.draws import RandomDraws
 from tasks.allegro_kuka.geometry import random_quaternion
 from tasks.allegro_kuka.objects import half_size, object_scales
+from tasks.config import AutoCfg
 from tests.golden import golden
 from tests.tasks.allegro_kuka.doubles import LOWER, UPPER, task_cfg, wxyz
 
@@ -101,6 +105,30 @@ def test_spawns_lie_where_the_original_puts_them() -> None:
     assert ((two[:, 0].abs() - 0.35).abs() <= 0.1 + 1e-6).all()
     # 947 fair coins: 5 standard errors are 0.081.
     assert abs((two[:, 0] > 0).float().mean() - 0.5) < 0.081
+
+
+def test_start_at_the_object_has_the_open_hand_around_it() -> None:
+    pytest.importorskip("mujoco")
+    cfg = task_cfg(
+        "AllegroKukaRegrasping",
+        "reset.at_object=true",
+        "reset.object_xy_m=0.01",
+        "reset.joint_velocity=0",
+        "objects.randomize_dimensions=false",
+    )
+    env: Any = registry.make(cfg, AutoCfg(), 32, torch.device("cpu"), 0)
+    env.reset()
+    object_pos = env.sim.object_pose[:, :3]
+    assert torch.all((object_pos[:, 2] - 0.555).abs() < 1e-6)  # table 0.53 + half of 5 cm
+    fingertips = env.sim.site_pos[:, 2:] - object_pos.unsqueeze(1)
+    # Thumb and fingers are on opposite sides of the object in y, all within 12 cm, none below.
+    assert torch.all(fingertips[:, 3, 1] > 0) and torch.all(fingertips[:, :3, 1] < 0)
+    assert torch.all(fingertips.norm(dim=-1) < 0.12)
+    assert torch.all(env.sim.site_pos[:, 2:, 2] > resets.TABLE_TOP_M)
+    height = object_pos[:, 2].clone()
+    for _ in range(10):  # nothing pushes the object away
+        env.step(torch.zeros(32, 23))
+    assert torch.all((env.sim.object_pose[:, 2] - height).abs() < 0.01)
 
 
 def test_draws_resume_from_their_state() -> None:
