@@ -44,7 +44,7 @@ def test_mistake_is_explained(argument: str, message: str):
 
 
 def test_experiment_of_another_task_is_explained():
-    with pytest.raises(ConfigError, match=r"task\.arm_speed=.*leave out experiment=laptop"):
+    with pytest.raises(ConfigError, match=r"task\.\w+=.*leave out experiment=laptop"):
         checked("experiment=laptop", "task=ProbeReach")
 
 
