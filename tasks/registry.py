@@ -8,14 +8,15 @@ from typing import Any, Callable, Dict, List
 
 import torch
 from omegaconf import OmegaConf
-from torch import Tensor
 
 from epo.envs import VecEnv
 from tasks.allegro_kuka import objects
+from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.draws import RandomDraws
 from tasks.allegro_kuka.task import AllegroKuka
-from tasks.config import AllegroKukaCfg, check, check_choice, choose_engine
-from tasks.engines.simulator import Simulator
+from tasks.config import check, choose_engine
+from tasks.engines.simulator import Simulator, Worlds
+from tasks.errors import check_choice
 from tasks.probes import make_probe
 
 _CFG = Path(__file__).resolve().parents[1] / "cfg" / "task"
@@ -76,15 +77,15 @@ def _allegro_kuka(
     scales = objects.object_scales(cfg.objects.sets, cfg.objects.randomize_dimensions)
     scale = objects.deal(scales, num_envs, num_agents, cfg.same_shapes_per_block).to(device)
     half_size = objects.half_size(scale)
-    build = SIMULATORS[engine_cfg.name]
-    sim = build(cfg, engine_cfg, half_size, objects.mass(half_size, cfg.objects.density), device)
+    worlds = Worlds(half_size, objects.mass(half_size, cfg.objects.density))
+    sim = SIMULATORS[engine_cfg.name](cfg, engine_cfg, worlds, device)
     generator = torch.Generator(device).manual_seed(seed)
     draws = RandomDraws(cfg, half_size, sim.joint_lower, sim.joint_upper, generator)
     return AllegroKuka(cfg, sim, scale, draws, engine_cfg.name)
 
 
 def _mujoco(
-    cfg: AllegroKukaCfg, engine_cfg: Any, half_size: Tensor, mass: Tensor, device: torch.device
+    cfg: AllegroKukaCfg, engine_cfg: Any, worlds: Worlds, device: torch.device
 ) -> Simulator:
     from tasks.allegro_kuka.physics import PHYSICS_PRESETS
     from tasks.allegro_kuka.scene import build_scene
@@ -97,10 +98,8 @@ def _mujoco(
     return MujocoSimulator(
         model,
         layout,
-        len(half_size),
+        worlds,
         substeps=physics.substeps,
-        object_half_size=half_size,
-        object_mass=mass,
         num_threads=engine_cfg.num_threads,
     )
 

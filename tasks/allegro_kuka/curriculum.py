@@ -7,7 +7,7 @@ from typing import NamedTuple, Tuple
 import torch
 from torch import Tensor
 
-from tasks.config import CurriculumCfg
+from tasks.allegro_kuka.config import CurriculumCfg
 
 
 class Curriculum(NamedTuple):

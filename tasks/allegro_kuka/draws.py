@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tasks.allegro_kuka import forces, goals, resets
+from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.geometry import Rows, random_quaternion
-from tasks.config import AllegroKukaCfg
 
 
 class Start(NamedTuple):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from tasks.allegro_kuka.actions import NUM_ARM_JOINTS
+from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.episode import Episode
 from tasks.allegro_kuka.geometry import Geometry
-from tasks.config import AllegroKukaCfg
 
 TERMS = (
     "fingertip",

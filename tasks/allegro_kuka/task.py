@@ -11,11 +11,11 @@ from torch import Tensor
 from epo.envs import EnvSpec, Step
 from tasks.allegro_kuka import curriculum, episode, forces, observations, rewards
 from tasks.allegro_kuka.actions import joint_targets
+from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.draws import Draws
 from tasks.allegro_kuka.episode import Episode
 from tasks.allegro_kuka.geometry import Rows, keypoint_points, measure, read, rotate, site_points
 from tasks.allegro_kuka.objects import half_size
-from tasks.config import AllegroKukaCfg
 from tasks.engines.simulator import Simulator
 
 FLOOR_M = 0.1
@@ -208,11 +208,11 @@ class AllegroKuka:
     def restart(self, rows: Rows, ended: Tensor, success: Tensor) -> None:
         """Begin a new episode where `ended` [N], and a new goal there and where `success` [N].
 
-        Regrasping also puts the object back for a new goal; the robot stays as it is. `rows`
-        are the only environments to look at.
+        Regrasping and throwing also put the object back for a new goal; the robot stays as it
+        is. `rows` are the only environments to look at.
         """
         new_goal = ended | success
-        placed = new_goal if self.cfg.subtask == "regrasping" else ended
+        placed = ended if self.cfg.subtask == "reorientation" else new_goal
         start, sim = self.draws.start(rows), self.sim
         joint_pos, joint_vel = sim.joint_pos.clone(), sim.joint_vel.clone()
         object_pose = sim.object_pose.clone()

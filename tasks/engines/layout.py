@@ -23,6 +23,12 @@ class Layout:
     goal_geom: int
     goal_copies_object: bool
     """The goal marker is a box with the half sizes of the object, else it keeps its size."""
+    goal_collides: bool
+    """The goal is a thing to hit, such as a bucket, else it touches nothing."""
+    wall_qpos: slice
+    """Free joint of the movable wall, as `object_qpos`; empty without one."""
+    wall_dof: slice
+    """Free joint of the movable wall, as `object_dof`; empty without one."""
     site_pos: slice
     """In `sensordata`, S sites in a row; likewise the next three."""
     site_quat: slice

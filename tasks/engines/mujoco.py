@@ -17,6 +17,7 @@ from mujoco.batch import Batch
 from torch import Tensor
 
 from tasks.engines.layout import Layout
+from tasks.engines.simulator import Worlds, check_shapes
 
 MAX_OBJECT_SPEED_M_S = 20.0
 MAX_OBJECT_SPIN_RAD_S = 100.0
@@ -36,6 +37,8 @@ class _Rows(NamedTuple):
     joint_vel: np.ndarray
     object_pose: np.ndarray
     object_vel: np.ndarray
+    wall_pose: np.ndarray
+    wall_vel: np.ndarray
     warmstart: np.ndarray
     ctrl: np.ndarray
     force: np.ndarray
@@ -55,12 +58,9 @@ class MujocoSimulator:
         self,
         model: mujoco.MjModel,
         layout: Layout,
-        num_envs: int,
+        worlds: Worlds,
         *,
         substeps: int,
-        object_half_size: Tensor,
-        object_mass: Tensor,
-        object_friction: Tensor | None = None,
         num_threads: int = 0,
     ) -> None:
         """Allocate the worlds, all in the model's home keyframe.
@@ -68,20 +68,19 @@ class MujocoSimulator:
         Args:
             model: compiled scene; copied, not changed.
             layout: addresses of the scene's parts.
-            num_envs: N.
+            worlds: what differs between the N worlds.
             substeps: physics steps per control step.
-            object_half_size: [N, 3] half edges of every world's box, m.
-            object_mass: [N] kg; the inertia is that of a solid box.
-            object_friction: [N] sliding friction of the object, the model's if None.
             num_threads: threads that step worlds, the caller's included; 0: all granted cores.
 
         Raises:
-            ValueError: if an object tensor has another shape.
+            ValueError: if a tensor of `worlds` has another shape.
         """
+        check_shapes(worlds, len(layout.joint_names))
         _route_warnings()
         model = copy.copy(model)
         # MuJoCo would put a diverged world silently at qpos0; `bad` reports it instead.
         model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
+        num_envs = len(worlds.object_half_size)
         self.num_envs, self.num_arms = num_envs, layout.num_arms
         self.device = torch.device("cpu")
         self.control_dt_s = substeps * model.opt.timestep
@@ -89,7 +88,7 @@ class MujocoSimulator:
         self.joint_names = layout.joint_names
         self._layout, self._substeps = layout, substeps
         self._batch = Batch(model, num_envs, num_threads or _granted_cores())
-        self._set_objects(object_half_size, object_mass, object_friction)
+        self._set_worlds(model, worlds)
         self._rows = _bind(self._batch, layout)
         self._allocate(model)
         self._batch.reset(keyframe=layout.home_key, stage=_FRESH)
@@ -129,7 +128,10 @@ class MujocoSimulator:
         # The free joint holds its angular velocity in the body frame.
         velocity[:, 3:] = _to_body_frame(rows.object_pose[ids, 3:], velocity[:, 3:])
         rows.object_vel[ids] = velocity
+        rows.wall_pose[ids] = self._wall_start
+        rows.wall_vel[ids] = 0.0
         rows.warmstart[ids] = 0.0
+        self._write_goal()
         self._batch.forward(ids, _FRESH)
         self._read()
 
@@ -157,13 +159,13 @@ class MujocoSimulator:
         own[:] = rows.numpy()
         for name in ("ctrl", "object_force", "goal_pose"):
             getattr(self, name).copy_(state[name])
+        self._write_goal()
         self._batch.forward(stage=_FRESH)
         self._read()
 
     def world(self, index: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """Give one world as a model and data of its own, ready to render."""
-        np.copyto(self._rows.goal_pos, self.goal_pose[:, :3].numpy())
-        np.copyto(self._rows.goal_quat, self.goal_pose[:, 3:].numpy())
+        self._write_goal()
         model, data = self._batch.get_model(index), self._batch.get_data(index)
         mujoco.mj_forward(model, data)
         return model, data
@@ -173,28 +175,28 @@ class MujocoSimulator:
         for name in ("_rows", "_batch"):
             self.__dict__.pop(name, None)
 
-    def _set_objects(self, half_size: Tensor, mass: Tensor, friction: Tensor | None) -> None:
-        """Give every world its own box; derived constants follow by `set_const`."""
-        given = {"object_half_size": half_size, "object_mass": mass, "object_friction": friction}
-        for name, value in given.items():
-            shape = (self.num_envs, 3) if name == "object_half_size" else (self.num_envs,)
-            if value is not None and tuple(value.shape) != shape:
-                raise ValueError(f"{name} has shape {tuple(value.shape)}, give {shape}")
+    def _set_worlds(self, model: mujoco.MjModel, worlds: Worlds) -> None:
+        """Give every world its own box and drives; derived constants follow by `set_const`."""
         layout, batch = self._layout, self._batch
-        half, kilograms = half_size.double().numpy(), mass.double().numpy()
+        half, mass = worlds.object_half_size.double().numpy(), worlds.object_mass.double().numpy()
         size = batch.expand("geom_size")
         size[:, layout.object_geom] = half
         if layout.goal_copies_object:
             size[:, layout.goal_geom] = half
-        batch.expand("body_mass")[:, layout.object_body] = kilograms
-        # Solid box: m/3 (hy^2 + hz^2) about x, and so on.
-        squares = half**2
-        inertia = kilograms[:, None] / 3 * (squares.sum(axis=1, keepdims=True) - squares)
-        batch.expand("body_inertia")[:, layout.object_body] = inertia
-        if friction is not None:
-            batch.expand("geom_friction")[:, layout.object_geom, 0] = friction.double().numpy()
+        batch.expand("body_mass")[:, layout.object_body] = mass
+        batch.expand("body_inertia")[:, layout.object_body] = box_inertia(half, mass)
+        if worlds.object_friction is not None:
+            friction = worlds.object_friction.double().numpy()
+            batch.expand("geom_friction")[:, layout.object_geom, 0] = friction
+        if worlds.stiffness is not None:
+            # A position drive pulls with kp ctrl - kp q - kv qdot.
+            factor = worlds.stiffness.double().numpy()
+            batch.expand("actuator_gainprm")[:, :, 0] *= factor
+            batch.expand("actuator_biasprm")[:, :, 1] *= factor
+        if worlds.damping is not None:
+            batch.expand("actuator_biasprm")[:, :, 2] *= worlds.damping.double().numpy()
         batch.set_const()
-        self.object_mass = mass.float().clone()
+        self.object_mass = worlds.object_mass.float().clone()
 
     def _allocate(self, model: mujoco.MjModel) -> None:
         """Create the float32 tensors; those that are read are views of two mirrors."""
@@ -212,6 +214,8 @@ class MujocoSimulator:
         self._motion_mirror = torch.zeros(self._rows.motion.shape)
         qpos, qvel = self._motion_mirror.split([model.nq, model.nv], dim=1)
         self.joint_pos, self.joint_vel = qpos[:, layout.joint_qpos], qvel[:, layout.joint_dof]
+        self.wall_pose = qpos[:, layout.wall_qpos]
+        self._wall_start = model.key_qpos[key][layout.wall_qpos]
         self.object_pose = qpos[:, layout.object_qpos]
         self._object_vel = qvel[:, layout.object_dof]
         self._sensor_mirror = torch.zeros(self._rows.sensors.shape)
@@ -228,6 +232,11 @@ class MujocoSimulator:
         """Copy what the task writes and physics feels; `numpy()` follows a rebound tensor too."""
         np.copyto(self._rows.ctrl, self.ctrl.numpy())
         np.copyto(self._rows.force, self.object_force.numpy())
+
+    def _write_goal(self) -> None:
+        """Put the goals where the task wants them; between goals nothing moves them."""
+        np.copyto(self._rows.goal_pos, self.goal_pose[:, :3].numpy())
+        np.copyto(self._rows.goal_quat, self.goal_pose[:, 3:].numpy())
 
     def _read(self) -> None:
         """Refresh every float32 tensor and `bad` from the rows."""
@@ -257,6 +266,8 @@ def _bind(batch: Batch, layout: Layout) -> _Rows:
         joint_vel=qvel[:, layout.joint_dof],
         object_pose=qpos[:, layout.object_qpos],
         object_vel=qvel[:, layout.object_dof],
+        wall_pose=qpos[:, layout.wall_qpos],
+        wall_vel=qvel[:, layout.wall_dof],
         warmstart=batch.bind("qacc_warmstart"),
         ctrl=batch.bind("ctrl"),
         force=batch.bind("xfrc_applied")[:, layout.object_body],
@@ -264,6 +275,12 @@ def _bind(batch: Batch, layout: Layout) -> _Rows:
         goal_quat=batch.bind("mocap_quat")[:, layout.goal_mocap],
         sensors=batch.bind("sensordata"),
     )
+
+
+def box_inertia(half: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """Give the inertia [N, 3] of solid boxes, kg m^2: m/3 (hy^2 + hz^2) about x, and so on."""
+    squares = half**2
+    return mass[:, None] / 3 * (squares.sum(axis=1, keepdims=True) - squares)
 
 
 def _to_body_frame(quat: np.ndarray, vector: np.ndarray) -> np.ndarray:

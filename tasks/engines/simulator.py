@@ -2,10 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Protocol
+from typing import Any, Dict, NamedTuple, Optional, Protocol
 
 import torch
 from torch import Tensor
+
+
+class Worlds(NamedTuple):
+    """What differs between the worlds, fixed for the life of a simulator.
+
+    Attributes:
+        object_half_size: [N, 3] half edges of the box, m.
+        object_mass: [N] kg; the inertia is that of a solid box.
+        object_friction: [N] sliding friction of the object, the model's if None.
+        stiffness: [N, 23 A] factor of every drive's stiffness, 1 if None.
+        damping: [N, 23 A] factor of every drive's damping, 1 if None.
+    """
+
+    object_half_size: Tensor
+    object_mass: Tensor
+    object_friction: Optional[Tensor] = None
+    stiffness: Optional[Tensor] = None
+    damping: Optional[Tensor] = None
+
+
+def check_shapes(worlds: Worlds, num_joints: int) -> None:
+    """Refuse tensors whose shapes do not fit each other or the model.
+
+    Raises:
+        ValueError: naming the tensor, its shape and the right one.
+    """
+    num_envs = len(worlds.object_half_size)
+    width = {"object_half_size": (3,), "stiffness": (num_joints,), "damping": (num_joints,)}
+    for name, value in worlds._asdict().items():
+        shape = (num_envs, *width.get(name, ()))
+        if value is not None and tuple(value.shape) != shape:
+            raise ValueError(f"{name} has shape {tuple(value.shape)}, give {shape}")
 
 
 class Simulator(Protocol):
@@ -24,7 +56,9 @@ class Simulator(Protocol):
         ctrl: [N, 23 A] joint position targets, rad; written by the task.
         object_force: [N, 6] force N and torque N m on the object at its centre of mass,
             world frame, held until rewritten; written by the task.
-        goal_pose: [N, 7] pose of the goal marker, which touches nothing; written by the task.
+        goal_pose: [N, 7] pose of the goal: a marker that touches nothing, or a bucket; written
+            by the task.
+        wall_pose: [N, 7] pose of the movable wall, [N, 0] in scenes without one.
         object_mass: [N] kg.
         bad: [N] bool, the world left the physically sensible range (non-finite state, object
             faster than 20 m/s or 100 rad/s) in the last `step`.
@@ -48,6 +82,7 @@ class Simulator(Protocol):
     ctrl: Tensor
     object_force: Tensor
     goal_pose: Tensor
+    wall_pose: Tensor
     object_mass: Tensor
     bad: Tensor
 
@@ -64,6 +99,8 @@ class Simulator(Protocol):
         object_vel: Tensor,
     ) -> None:
         """Overwrite the state of the worlds in `mask` and refresh the read members.
+
+        A movable wall of these worlds goes back to where it starts, at rest.
 
         Args:
             mask: [N] bool, worlds to change; the others keep their state bit for bit.

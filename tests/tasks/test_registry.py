@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tasks import registry
-from tasks.config import AllegroKukaCfg, AutoCfg, MujocoCfg
+from tasks.allegro_kuka.config import AllegroKukaCfg
+from tasks.engines.config import AutoCfg, MujocoCfg
 from tests.tasks.allegro_kuka.doubles import task_cfg
 
 CPU = torch.device("cpu")

@@ -10,6 +10,7 @@ from tasks.allegro_kuka.objects import mass
 from tasks.allegro_kuka.physics import PhysicsCfg
 from tasks.allegro_kuka.scene import build_scene
 from tasks.engines.mujoco import MujocoSimulator
+from tasks.engines.simulator import Worlds
 
 
 def worlds(
@@ -25,10 +26,7 @@ def worlds(
     return MujocoSimulator(
         model,
         layout,
-        len(half_size),
+        Worlds(half_size, mass(half_size), friction),
         substeps=physics.substeps,
-        object_half_size=half_size,
-        object_mass=mass(half_size),
-        object_friction=friction,
         num_threads=num_threads,
     )

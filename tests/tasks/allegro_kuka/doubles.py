@@ -14,11 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from tasks import config
+from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.draws import RandomDraws, Start
 from tasks.allegro_kuka.geometry import Rows
 from tasks.allegro_kuka.objects import deal, half_size, mass, object_scales
 from tasks.allegro_kuka.task import AllegroKuka
-from tasks.config import AllegroKukaCfg
 
 CFG = Path(__file__).resolve().parents[3] / "cfg"
 LOWER = torch.tensor([-2.0] * 7 + [-0.3] * 12 + [0.279] + [-0.3] * 3)
@@ -61,6 +61,7 @@ class StillSim:
         self.site_quat[..., 0] = self.object_pose[:, 3] = self.goal_pose[:, 3] = 1.0
         self.object_pose[:, 2] = self.goal_pose[:, 2] = self.site_pos[:, 0, 2] = 0.63
         self.object_force, self.object_mass = zeros(6), zeros() + 0.05
+        self.wall_pose = zeros(0)
         self.bad = zeros().bool()
 
     def step(self) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from tasks.allegro_kuka import curriculum
-from tasks.config import CurriculumCfg
+from tasks.allegro_kuka.config import CurriculumCfg
 from tests.golden import golden
 
 CPU = torch.device("cpu")

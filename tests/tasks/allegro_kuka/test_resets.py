@@ -11,7 +11,7 @@ from tasks.allegro_kuka import forces, goals, resets
 from tasks.allegro_kuka.draws import RandomDraws
 from tasks.allegro_kuka.geometry import random_quaternion
 from tasks.allegro_kuka.objects import half_size, object_scales
-from tasks.config import AutoCfg
+from tasks.engines.config import AutoCfg
 from tests.golden import golden
 from tests.tasks.allegro_kuka.doubles import LOWER, UPPER, task_cfg, wxyz
 

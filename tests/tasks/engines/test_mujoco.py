@@ -22,6 +22,7 @@ from tasks.allegro_kuka.objects import mass as box_mass
 from tasks.allegro_kuka.physics import PhysicsCfg
 from tasks.allegro_kuka.scene import build_scene, scene_spec
 from tasks.engines.mujoco import MujocoSimulator
+from tasks.engines.simulator import Worlds
 from tests.tasks.worlds import worlds
 
 MIRRORS = ("joint_pos", "joint_vel", "object_pose", "bad")
@@ -271,14 +272,7 @@ def test_state_of_another_size_is_refused():
 def test_wrong_object_shapes_are_refused():
     model, layout = build_scene(1, "box")
     with pytest.raises(ValueError, match="object_mass"):
-        MujocoSimulator(
-            model,
-            layout,
-            2,
-            substeps=2,
-            object_half_size=random_half_size(2),
-            object_mass=torch.ones(3),
-        )
+        MujocoSimulator(model, layout, Worlds(random_half_size(2), torch.ones(3)), substeps=2)
 
 
 def test_world_shows_the_goal_and_the_object_of_one_world():
@@ -318,6 +312,6 @@ def test_close_frees_the_worlds_and_leaves_the_tensors_readable():
 def test_compiled_model_is_not_changed_by_the_engine():
     model, layout = build_scene(1, "box")
     half = random_half_size(2)
-    MujocoSimulator(model, layout, 2, substeps=2, object_half_size=half, object_mass=box_mass(half))
+    MujocoSimulator(model, layout, Worlds(half, box_mass(half)), substeps=2)
     assert not model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_AUTORESET
     np.testing.assert_allclose(model.geom("object").size, 0.025)

@@ -1,0 +1,114 @@
+"""Schema of `cfg/engine`, and which engine runs where."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from tasks.errors import check_choice, refuse
+
+
+@dataclass
+class MujocoCfg:
+    """MuJoCo on CPU threads."""
+
+    name: str = "mujoco"
+    """Engine name, as in `engine=<name>`."""
+    num_threads: int = 0
+    """Physics threads; 0 = the cores granted to this process."""
+    physics: str = "settled"
+    """`settled`: 2 substeps of 1/120 s, hand gains 8/1; `parity`: 4 of 1/240 s, gains 40/5."""
+
+
+@dataclass
+class MujocoWarpCfg:
+    """MuJoCo Warp on a CUDA device; on `device=cpu` it is slow and only there for tests."""
+
+    name: str = "mujoco_warp"
+    """Engine name, as in `engine=<name>`."""
+    physics: str = "settled"
+    """As in `MujocoCfg`."""
+    graph: bool = True
+    """Replay each control step as one CUDA graph."""
+    kernel_cache: Optional[str] = None
+    """Folder of compiled kernels; None: Warp's own, below the user's home."""
+    max_contacts: int = 0
+    """Contacts per world, on average over the worlds; 0: the measured need of the scene."""
+    max_constraints: int = 0
+    """Constraint rows per world, a hard limit; 0: the measured need of the scene."""
+
+
+@dataclass
+class IsaacGymCfg:
+    """Isaac Gym through isaacgymenvs, on Python 3.8."""
+
+    name: str = "isaacgym"
+    """Engine name, as in `engine=<name>`."""
+
+
+@dataclass
+class AutoCfg(MujocoWarpCfg, MujocoCfg):
+    """The engine that fits the device, with the settings of the MuJoCo engines."""
+
+    name: str = "auto"
+    """Engine name, as in `engine=<name>`."""
+
+
+class Engine(NamedTuple):
+    """Where an engine runs and what it needs.
+
+    Attributes:
+        devices: kinds of device, the preferred one first.
+        package: Python package that must be importable.
+        way_out: what to do where it is not.
+    """
+
+    devices: Tuple[str, ...]
+    package: str
+    way_out: str
+
+
+ENGINES: Dict[str, Engine] = {
+    "mujoco": Engine(("cpu",), "mujoco", "pip install 'epo[mujoco]'"),
+    "mujoco_warp": Engine(
+        ("cuda", "cpu"), "mujoco_warp", "pip install 'epo[warp]', or use device=cpu engine=mujoco"
+    ),
+    "isaacgym": Engine(("cuda", "cpu"), "isaacgym", "use engine=mujoco_warp"),
+}
+"""What there is for `engine=<name>`."""
+AUTO = {"cuda": "mujoco_warp", "cpu": "mujoco"}
+"""What `engine=auto` means, by the kind of device."""
+
+
+def devices(engine_cfg: Any) -> Tuple[str, ...]:
+    """List the kinds of device that an engine runs on, the preferred one first.
+
+    Raises:
+        ValueError: if there is no such engine.
+    """
+    check_choice("engine.name", engine_cfg.name, ("auto", *ENGINES))
+    return tuple(AUTO) if engine_cfg.name == "auto" else ENGINES[engine_cfg.name].devices
+
+
+def choose(engine_cfg: Any, device: str) -> List[str]:
+    """Replace the engine `auto` by the one that fits the device, in place.
+
+    Returns:
+        A line such as `engine=mujoco (auto: device=cpu)` if there was a choice.
+
+    Raises:
+        ValueError: if the engine is unknown, does not fit the device or is not installed.
+    """
+    choices, kind = [], device.partition(":")[0]
+    kinds = devices(engine_cfg)
+    if kind not in kinds:
+        way_out = f"engine={engine_cfg.name} runs on {', '.join(kinds)}; use device={kinds[0]}"
+        refuse("device", device, way_out)
+    if engine_cfg.name == "auto":
+        engine_cfg.name = AUTO[kind]
+        choices.append(f"engine={engine_cfg.name} (auto: device={device})")
+    engine = ENGINES[engine_cfg.name]
+    if importlib.util.find_spec(engine.package) is None:
+        refuse("engine", engine_cfg.name, f"it is not installed; {engine.way_out}")
+    return choices
