@@ -33,14 +33,15 @@ def register(store: Any) -> None:
         store.store(group="engine", name=f"base_{schema.name}", node=schema)
 
 
-def check(cfg: Any) -> None:
-    """Refuse impossible values of a task; tasks of other families check themselves.
+def check(task_cfg: Any, engine_cfg: Any) -> None:
+    """Refuse impossible values of a task and its engine; other families check themselves.
 
     Raises:
         ValueError: naming the setting, its value and the way out.
     """
-    if isinstance(cfg, AllegroKukaCfg):
-        allegro_kuka.check(cfg)
+    if isinstance(task_cfg, AllegroKukaCfg):
+        allegro_kuka.check(task_cfg)
+        engines.check(engine_cfg)
 
 
 def devices(task_cfg: Any, engine_cfg: Any) -> Tuple[str, ...]:

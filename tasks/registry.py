@@ -10,13 +10,13 @@ import torch
 from omegaconf import OmegaConf
 
 from epo.envs import VecEnv
-from tasks.allegro_kuka import objects
+from tasks.allegro_kuka import objects, randomization
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.draws import RandomDraws
 from tasks.allegro_kuka.task import AllegroKuka
 from tasks.config import check, choose_engine
 from tasks.engines.simulator import Simulator, Worlds
-from tasks.errors import check_choice
+from tasks.errors import check_choice, refuse
 from tasks.probes import make_probe
 
 _CFG = Path(__file__).resolve().parents[1] / "cfg" / "task"
@@ -54,7 +54,7 @@ def make(
     )
     check_choice("task.name", task_cfg.name, names())
     check_choice("task.kind", task_cfg.kind, TASKS)
-    check(task_cfg)
+    check(task_cfg, engine_cfg)
     engine_cfg = copy.copy(engine_cfg)
     choose_engine(task_cfg, engine_cfg, str(device))
     return TASKS[task_cfg.kind](
@@ -71,37 +71,40 @@ def _allegro_kuka(
     num_agents: int,
 ) -> VecEnv:
     if num_envs % num_agents:
-        raise ValueError(
-            f"num_envs={num_envs} is impossible: use a multiple of num_agents={num_agents}"
-        )
+        refuse("num_envs", num_envs, f"use a multiple of num_agents={num_agents}")
+    if engine_cfg.name == "isaacgym":
+        from tasks.isaacgym.env import make_isaacgym
+
+        return make_isaacgym(cfg, engine_cfg, num_envs, device, seed)
     scales = objects.object_scales(cfg.objects.sets, cfg.objects.randomize_dimensions)
     scale = objects.deal(scales, num_envs, num_agents, cfg.same_shapes_per_block).to(device)
-    half_size = objects.half_size(scale)
-    worlds = Worlds(half_size, objects.mass(half_size, cfg.objects.density))
+    worlds = randomization.draw_worlds(cfg, objects.half_size(scale), seed)
     sim = SIMULATORS[engine_cfg.name](cfg, engine_cfg, worlds, device)
     generator = torch.Generator(device).manual_seed(seed)
-    draws = RandomDraws(cfg, half_size, sim.joint_lower, sim.joint_upper, generator)
+    draws = RandomDraws(cfg, worlds.object_half_size, sim.joint_lower, sim.joint_upper, generator)
     return AllegroKuka(cfg, sim, scale, draws, engine_cfg.name)
 
 
 def _mujoco(
     cfg: AllegroKukaCfg, engine_cfg: Any, worlds: Worlds, device: torch.device
 ) -> Simulator:
-    from tasks.allegro_kuka.physics import PHYSICS_PRESETS
-    from tasks.allegro_kuka.scene import build_scene
+    from tasks.allegro_kuka.scene import task_scene
     from tasks.engines.mujoco import MujocoSimulator
 
-    check_choice("engine.physics", engine_cfg.physics, PHYSICS_PRESETS)
-    physics = PHYSICS_PRESETS[engine_cfg.physics]
-    goal = "box" if cfg.subtask == "reorientation" else "sphere"
-    model, layout = build_scene(cfg.num_arms, goal, physics)
+    model, layout, substeps = task_scene(cfg, engine_cfg.physics)
     return MujocoSimulator(
-        model,
-        layout,
-        worlds,
-        substeps=physics.substeps,
-        num_threads=engine_cfg.num_threads,
+        model, layout, worlds, substeps=substeps, num_threads=engine_cfg.num_threads
     )
+
+
+def _mujoco_warp(
+    cfg: AllegroKukaCfg, engine_cfg: Any, worlds: Worlds, device: torch.device
+) -> Simulator:
+    from tasks.allegro_kuka.scene import task_scene
+    from tasks.engines.mujoco_warp import MujocoWarpSimulator
+
+    model, layout, substeps = task_scene(cfg, engine_cfg.physics)
+    return MujocoWarpSimulator(model, layout, worlds, engine_cfg, device, substeps=substeps)
 
 
 def _probe(
@@ -112,5 +115,8 @@ def _probe(
 
 TASKS: Dict[str, Callable[..., VecEnv]] = {"allegro_kuka": _allegro_kuka, "probe": _probe}
 """Builders by the `kind` of the task config, with the arguments of `make`."""
-SIMULATORS: Dict[str, Callable[..., Simulator]] = {"mujoco": _mujoco}
+SIMULATORS: Dict[str, Callable[..., Simulator]] = {
+    "mujoco": _mujoco,
+    "mujoco_warp": _mujoco_warp,
+}
 """Builders of the physics of the Allegro-Kuka tasks, by the name of the engine."""

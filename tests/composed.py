@@ -8,21 +8,12 @@ from pathlib import Path
 from typing import Tuple
 
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 
-import epo.config
-import tasks.config
 from epo.cli.compose import typed
+from epo.cli.environment import CONFIG_DIR, register
 from epo.config import Config
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-CONFIG_DIR = REPOSITORY / "cfg"
-
-
-def register() -> None:
-    """Make the schemas known to Hydra, as train.py does."""
-    epo.config.register(ConfigStore.instance())
-    tasks.config.register(ConfigStore.instance())
 
 
 def composed(*overrides: str) -> Config:

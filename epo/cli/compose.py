@@ -13,7 +13,7 @@ import sys
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional, Sequence, Type
+from typing import Callable, Iterator, List, Optional, Sequence
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -48,17 +48,14 @@ _WITH_EXPONENT = re.compile(r"^\d+(\.\d*)?e\+?\d+$", re.IGNORECASE)
 
 
 @contextmanager
-def one_line_errors(*kinds: Type[Exception]) -> Iterator[None]:
+def one_line_errors() -> Iterator[None]:
     """End the process with code 2 and one line at a wrong setting.
 
     With HYDRA_FULL_ERROR=1 the whole traceback is shown.
-
-    Args:
-        kinds: errors that are about a setting here, beside `ConfigError`.
     """
     try:
         yield
-    except (ConfigError, *kinds) as error:
+    except ConfigError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
         else:

@@ -20,6 +20,7 @@ FINGERTIP_POINTS = ((0.05, 0.005, 0.0),) * 3 + ((0.06, 0.005, 0.0),)
 """Fingertips in the frames of the last links of index, middle, ring and thumb, m."""
 KEYPOINT_CORNERS = {
     "regrasping": ((0.0, 0.0, 0.0),),
+    "throw": ((0.0, 0.0, 0.0),),
     "reorientation": ((1.0, 1.0, 1.0), (1.0, 1.0, -1.0), (-1.0, -1.0, 1.0), (-1.0, -1.0, -1.0)),
 }
 """Keypoints of the box in units of its half edges times the keypoint scale."""

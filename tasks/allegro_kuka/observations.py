@@ -11,18 +11,17 @@ import torch
 from torch import Tensor
 
 from tasks.allegro_kuka.episode import Episode
-from tasks.allegro_kuka.geometry import Geometry, Readout
+from tasks.allegro_kuka.geometry import KEYPOINT_CORNERS, Geometry, Readout
 
 LIMIT = 10.0
 """Bound of every entry ([U] `clampAbsObservations`)."""
 REWARD_SCALE = 0.01
 """Factor of the reward in the last entry."""
-_NUM_KEYPOINTS = {"regrasping": 1, "reorientation": 4}
 
 
 def dimension(subtask: str, num_arms: int) -> int:
     """Give O, the length of the observation."""
-    keypoints = _NUM_KEYPOINTS[subtask]
+    keypoints = len(KEYPOINT_CORNERS[subtask])
     # joints 46, palm centre and body 13, fingertips 12, keypoints to the palm 3K: per arm
     per_arm = 46 + 13 + 12 + 3 * keypoints
     closest_fingertip = 4 if num_arms == 1 else 0

@@ -13,8 +13,9 @@ from collections.abc import Callable
 import mujoco
 import numpy as np
 
+from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.objects import BASE_SIZE_M, DENSITY
-from tasks.allegro_kuka.physics import SELF_COLLISION, PhysicsCfg
+from tasks.allegro_kuka.physics import PHYSICS_PRESETS, SELF_COLLISION, PhysicsCfg
 from tasks.allegro_kuka.resets import SPAWN_HEIGHT_M
 from tasks.allegro_kuka.robot import ARM, HAND, HOME_ARM, HOME_HAND, JOINT_NAMES, SITES
 from tasks.allegro_kuka.robot_model import OBJECT_BIT, STATIC_BIT, add_robot
@@ -36,6 +37,22 @@ _OBJECT_RGBA = (0.13, 0.45, 0.75, 1.0)
 _GOAL_RGBA = (0.20, 0.75, 0.35, 0.45)
 _FLOOR_RGB = ((0.80, 0.82, 0.84), (0.75, 0.77, 0.79))
 _SKY_RGB = ((0.93, 0.95, 0.97), (0.60, 0.68, 0.76))
+
+
+def task_scene(cfg: AllegroKukaCfg, physics: str) -> tuple[mujoco.MjModel, Layout, int]:
+    """Compile the scene of a task.
+
+    Args:
+        cfg: the task.
+        physics: name of a preset in `PHYSICS_PRESETS`.
+
+    Returns:
+        The model, the addresses of its parts and the physics steps per control step.
+    """
+    settings = PHYSICS_PRESETS[physics]
+    goal = "box" if cfg.subtask == "reorientation" else "sphere"
+    model, layout = build_scene(cfg.num_arms, goal, settings)
+    return model, layout, settings.substeps
 
 
 def build_scene(

@@ -69,6 +69,8 @@ class Engine(NamedTuple):
     way_out: str
 
 
+PHYSICS = ("settled", "parity")
+"""Choices of `engine.physics`, see `allegro_kuka/physics.py`."""
 ENGINES: Dict[str, Engine] = {
     "mujoco": Engine(("cpu",), "mujoco", "pip install 'epo[mujoco]'"),
     "mujoco_warp": Engine(
@@ -79,6 +81,20 @@ ENGINES: Dict[str, Engine] = {
 """What there is for `engine=<name>`."""
 AUTO = {"cuda": "mujoco_warp", "cpu": "mujoco"}
 """What `engine=auto` means, by the kind of device."""
+
+
+def check(cfg: Any) -> None:
+    """Refuse impossible values.
+
+    Raises:
+        ValueError: naming the setting, its value and the way out.
+    """
+    check_choice("engine.name", cfg.name, ("auto", *ENGINES))
+    if isinstance(cfg, (MujocoCfg, MujocoWarpCfg)):
+        check_choice("engine.physics", cfg.physics, PHYSICS)
+    for name in ("num_threads", "max_contacts", "max_constraints"):
+        if getattr(cfg, name, 0) < 0:
+            refuse(f"engine.{name}", getattr(cfg, name), "use 0 (automatic) or more")
 
 
 def devices(engine_cfg: Any) -> Tuple[str, ...]:

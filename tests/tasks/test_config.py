@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tasks.config import check
+from tasks.engines.config import AutoCfg
 from tests.tasks.allegro_kuka.doubles import task_cfg
 
 ALLEGRO_KUKA = (
@@ -16,7 +17,7 @@ ALLEGRO_KUKA = (
 @pytest.mark.parametrize("name", ALLEGRO_KUKA)
 def test_task_file_composes_and_passes_the_check(name: str) -> None:
     cfg = task_cfg(name)
-    check(cfg)
+    check(cfg, AutoCfg())
     assert cfg.name == name
     assert cfg.num_arms == (2 if "TwoArms" in name else 1)
     assert cfg.subtask == ("regrasping" if "Regrasping" in name else "reorientation")
@@ -42,4 +43,4 @@ def test_task_file_composes_and_passes_the_check(name: str) -> None:
 )
 def test_check_names_setting_value_and_way_out(override: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        check(task_cfg("AllegroKukaRegrasping", override))
+        check(task_cfg("AllegroKukaRegrasping", override), AutoCfg())
