@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, NamedTuple, Protocol
+from typing import Any, Dict, NamedTuple, Optional, Protocol, Tuple
 
 import torch
 from torch import Tensor
@@ -18,9 +18,14 @@ class EnvSpec:
         engine: engine name, as in `engine=<name>`.
         num_envs: N, parallel environments.
         observation_dim: O, length of the actor's observation.
-        action_dim: A, length of the action; every component is in [-1, 1].
+        action_dim: A, length of the action; every component is in [-1, 1]. A discrete action
+            is one number, the index of the choice.
         control_dt_s: duration of one control step, s.
         versions: simulator packages and their versions, for `versions.json`.
+        num_choices: choices of a discrete action; 0: actions are continuous.
+        image_shape: channels, height and width of an observation that is an image of values in
+            [0, 255], flattened to O; None: it is a vector.
+        has_invalid_steps: `Step.valid` is given.
     """
 
     name: str
@@ -30,6 +35,9 @@ class EnvSpec:
     action_dim: int
     control_dt_s: float
     versions: Dict[str, str] = field(default_factory=dict)
+    num_choices: int = 0
+    image_shape: Optional[Tuple[int, int, int]] = None
+    has_invalid_steps: bool = False
 
 
 class Step(NamedTuple):
@@ -48,6 +56,11 @@ class Step(NamedTuple):
             reached. `fitness` (the task objective, higher is better) is always there.
         scalars: name -> [] float, the state of the whole task after this step, such
             as the `success_tolerance` of a curriculum.
+        valid: [N] bool, False where the step is no experience, because its action was chosen
+            on something else than the state it acted in; nobody learns from such a step, and
+            `observation` begins an episode after it. None: all steps are valid.
+        reward_terms: [R, N] terms that add up to the reward, in the order of the environment's
+            `reward_names`; None: the task does not tell them apart.
     """
 
     observation: Tensor
@@ -57,6 +70,8 @@ class Step(NamedTuple):
     final_observation: Tensor
     metrics: Dict[str, Tensor]
     scalars: Dict[str, Tensor]
+    valid: Optional[Tensor] = None
+    reward_terms: Optional[Tensor] = None
 
 
 class VecEnv(Protocol):

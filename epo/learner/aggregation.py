@@ -9,7 +9,6 @@ from torch import Tensor
 
 from epo.config import AggregationCfg
 from epo.models.actor_critic import ActorCritic
-from epo.models.distribution import log_prob
 from epo.rollout.storage import Rollout
 
 
@@ -24,7 +23,7 @@ class Relabelled(NamedTuple):
         value: [T, S] learning agent's value, de-normalised.
         target: [T, S] one-step return under the learning agent's critic.
         advantage: [T, S] target - value.
-        mean, log_std: [T, S, A], [S, A] policy that the KL is measured against.
+        mean, log_std: [T, S, D], [S, D] policy that the KL is measured against.
         importance: [T, S] learning over behaviour policy before the update.
     """
 
@@ -111,7 +110,7 @@ def relabel(
     target = rollout.reward[:, env_ids] + gamma * torch.where(
         done, _at_end(rollout, env_ids, value), value[1:]
     )
-    learner_log_prob = log_prob(rollout.action[:, env_ids], mean, log_std)
+    learner_log_prob = model.distribution.log_prob(rollout.action[:, env_ids], mean, log_std)
     importance = (learner_log_prob - behaviour).exp()
     is_centred = cfg.clip_center == "mu"
     is_follower = cfg.kl_reference == "follower"

@@ -27,7 +27,7 @@ class SequenceBatch:
         value: [T, S] old value; de-normalised at first, normalised for the update.
         target: [T, S] return, likewise.
         advantage: [T, S]; standardised over the whole batch for the update.
-        mean, log_std: [T, S, A], [S, A] policy that the KL is measured against; replaced by
+        mean, log_std: [T, S, D], [S, D] policy that the KL is measured against; replaced by
             the current policy whenever the sequence was in a minibatch.
     """
 
@@ -94,10 +94,23 @@ def append(batch: SequenceBatch, extra: Optional[Relabelled]) -> SequenceBatch:
     )
 
 
-def standardize(advantage: Tensor) -> Tensor:
-    """Return `advantage` [T, S] with mean 0 and unbiased standard deviation 1 over all of it."""
-    std, mean = torch.std_mean(advantage)
-    return (advantage - mean) / (std + 1e-8)
+def standardize(advantage: Tensor, is_valid: Optional[Tensor] = None) -> Tensor:
+    """Return `advantage` [T, S] with mean 0 and unbiased standard deviation 1 over all of it.
+
+    Where `is_valid` [T, S] is false, it neither counts nor matters.
+    """
+    if is_valid is None:
+        std, mean = torch.std_mean(advantage)
+        return (advantage - mean) / (std + 1e-8)
+    count = is_valid.sum()
+    mean = masked_mean(advantage, is_valid)
+    square = ((advantage - mean) * is_valid).square().sum() / (count - 1).clamp(min=1)
+    return (advantage - mean) / (square.sqrt() + 1e-8)
+
+
+def masked_mean(x: Tensor, mask: Optional[Tensor]) -> Tensor:
+    """Return the mean [] of `x` [...] where the bool `mask` [...] holds; everywhere if None."""
+    return x.mean() if mask is None else (x * mask).sum() / mask.sum().clamp(min=1)
 
 
 def minibatch_spans(num_sequences: int, horizon: int, cfg: PPOCfg) -> List[Tuple[int, int]]:

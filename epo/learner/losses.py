@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from epo.models.distribution import entropy, kl_divergence, log_prob
+from epo.models.distribution import Distribution
 
 
 class PPOTerms(NamedTuple):
@@ -58,12 +58,8 @@ def squared_value_error(
     return torch.maximum(error, (clipped - target).square())
 
 
-def bounds_excess(mean: Tensor, soft_bound: float) -> Tensor:
-    """Return the sum over A of the squared excess of `mean` [..., A] over +-soft_bound."""
-    return (mean.abs() - soft_bound).clamp(min=0.0).square().sum(-1)
-
-
 def ppo_terms(
+    distribution: Distribution,
     *,
     mean: Tensor,
     log_std: Tensor,
@@ -84,13 +80,14 @@ def ppo_terms(
     """Evaluate all terms of the objective for every sample.
 
     Args:
-        mean: [..., A] of the current policy.
-        log_std: [..., A] of the current policy.
+        distribution: family of the policies.
+        mean: [..., D] of the current policy.
+        log_std: [..., D] of the current policy.
         value: [...] current normalised value.
         action: [..., A] unclamped action taken.
         old_log_prob: [...] of the action under the reference policy of the ratio.
-        old_mean: [..., A] of the policy that the KL is measured against.
-        old_log_std: [..., A] of the same policy.
+        old_mean: [..., D] of the policy that the KL is measured against.
+        old_log_std: [..., D] of the same policy.
         old_value: [...] normalised value at collection.
         advantage: [...] standardised advantage.
         target: [...] normalised return.
@@ -102,13 +99,13 @@ def ppo_terms(
 
     Source: Schulman et al. 2017; coefficients and the bounds term as in rl_games.
     """
-    ratio = (log_prob(action, mean, log_std) - old_log_prob).exp()
+    ratio = (distribution.log_prob(action, mean, log_std) - old_log_prob).exp()
     return PPOTerms(
         ratio=ratio,
         surrogate=clipped_surrogate(ratio, advantage, weight, clip_low, clip_high),
         value_loss=squared_value_error(value, old_value, target, clip_high, clip_value),
-        entropy=entropy(log_std).expand_as(ratio),
-        bounds=bounds_excess(mean, soft_bound),
-        kl=kl_divergence(mean, log_std, old_mean, old_log_std),
+        entropy=distribution.entropy(mean, log_std),
+        bounds=distribution.bounds(mean, soft_bound),
+        kl=distribution.kl(mean, log_std, old_mean, old_log_std),
         is_clipped=(ratio < 1.0 - clip_low) | (ratio > 1.0 + clip_high),
     )

@@ -18,6 +18,7 @@ from epo.learner.aggregation import (
 from epo.learner.batch import (
     SequenceBatch,
     append,
+    masked_mean,
     minibatch_spans,
     on_policy_batch,
     standardize,
@@ -102,6 +103,7 @@ class PPO:
             observation, agent, rollout.memory[:, env_ids], rollout.is_first[:-1, env_ids]
         )
         terms = ppo_terms(
+            self.model.distribution,
             mean=output.mean,
             log_std=output.log_std,
             value=output.value,
@@ -118,7 +120,8 @@ class PPO:
             clip_value=self.cfg.clip_value,
             soft_bound=self.cfg.soft_bound,
         )
-        loss = self._loss(terms, agent)
+        is_valid = None if rollout.is_valid is None else rollout.is_valid[:, env_ids]
+        loss = self._loss(terms, agent, is_valid)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # pyright: ignore[reportUnknownMemberType]
         grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.max_grad_norm)
@@ -128,15 +131,15 @@ class PPO:
         kl = self._mean_kl(terms.kl.detach(), batch.is_off_policy[ids], epoch)
         return StepResult(terms, loss.detach(), kl, grad_norm)
 
-    def _loss(self, terms: PPOTerms, agent: Tensor) -> Tensor:
-        """Mean over samples: L_pi + c_v L_v - c_e(agent) H + c_b L_b."""
+    def _loss(self, terms: PPOTerms, agent: Tensor, is_valid: Optional[Tensor] = None) -> Tensor:
+        """Mean over valid samples: L_pi + c_v L_v - c_e(agent) H + c_b L_b."""
         per_sample = (
             terms.surrogate
             + self.cfg.value_coef * terms.value_loss
             - self.entropy_coef[agent] * terms.entropy
             + self.cfg.bounds_coef * terms.bounds
         )
-        return per_sample.mean()
+        return masked_mean(per_sample, is_valid)
 
     def _mean_kl(self, kl: Tensor, is_off_policy: Tensor, epoch: int) -> Tensor:
         if self.aggregation.kl_reference == "exclude" and epoch == 0:
@@ -165,7 +168,10 @@ class PPO:
         means.add("return/mean", own.target)
         batch = append(own, extra)
         means.add("advantage/std", batch.advantage.std())
-        batch.advantage = standardize(batch.advantage)
+        is_valid = None if rollout.is_valid is None else rollout.is_valid[:, batch.env_ids]
+        if is_valid is not None:  # What is no experience is no return either.
+            batch.target = torch.where(is_valid, batch.target, batch.value)
+        batch.advantage = standardize(batch.advantage, is_valid)
         self._normalize_values(batch)
         return batch
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812 (torch's own convention)
 from torch import Tensor, nn
 
 from epo.config import NetworkCfg, NormalizerCfg
+from epo.models.distribution import DiagonalGaussian, Distribution
 from epo.models.normalizer import RunningNormalizer
 
 
@@ -17,8 +18,8 @@ class PolicyOutput(NamedTuple):
     """One forward pass over B sequences of T steps.
 
     Attributes:
-        mean: [T, B, A] mean of the action.
-        log_std: [B, A] log standard deviation of each sequence's agent.
+        mean: [T, B, D] mean of the action, or logits.
+        log_std: [B, D] log standard deviation of each sequence's agent, or [B, 0].
         value: [T, B] normalised value.
         memory: [2, B, H] LSTM hidden and cell state after the last step.
     """
@@ -39,11 +40,12 @@ class ActorCritic(nn.Module):
 
     Args:
         observation_dim: O.
-        action_dim: A.
+        policy_dim: D, numbers that the policy head puts out.
         num_agents: K.
         network, normalizer: their settings.
         autocast: reduced precision of the trunk's products on CUDA (`torch.bfloat16`), or None;
             heads, normalisation and everything after them stay float32.
+        distribution: what the policy head's numbers mean.
 
     Source: network of the published Allegro-Kuka runs (SAPG and EPO repositories): LSTM before
         the MLP, layer norm between, ELU, shared trunk, state-independent log std per agent.
@@ -52,14 +54,16 @@ class ActorCritic(nn.Module):
     def __init__(
         self,
         observation_dim: int,
-        action_dim: int,
+        policy_dim: int,
         num_agents: int,
         network: NetworkCfg,
         normalizer: NormalizerCfg,
         autocast: Optional[torch.dtype] = None,
+        distribution: Optional[Distribution] = None,
     ) -> None:
         super().__init__()
-        self.observation_dim = observation_dim
+        self.distribution: Distribution = distribution or DiagonalGaussian()
+        self.observation_dim, self.policy_dim = observation_dim, policy_dim
         self.num_agents = num_agents
         self.autocast = autocast
         self.observation_normalizer = RunningNormalizer(
@@ -78,10 +82,13 @@ class ActorCritic(nn.Module):
         for units in network.mlp_units:
             self.mlp.append(nn.Linear(width, units))
             width = units
-        self.mean_head = nn.Linear(width, action_dim)
+        self.mean_head = nn.Linear(width, policy_dim)
         self.value_head = nn.Linear(width, 1)
         self.log_std = nn.Parameter(
-            torch.full((num_agents, action_dim), float(network.initial_log_std))
+            torch.full(
+                (num_agents, self.distribution.log_std_width(policy_dim)),
+                float(network.initial_log_std),
+            )
         )
         for module in self.modules():
             if isinstance(module, nn.Linear):

@@ -1,22 +1,170 @@
-"""The diagonal Gaussian over actions, as pure functions of mean and log standard deviation."""
+"""Distributions over actions, as pure functions of what the policy head puts out.
+
+`mean` is that output: the mean of a Gaussian, the logits of a categorical distribution. `log_std`
+belongs to the agent, not to the state; a categorical distribution has none (width 0).
+"""
 
 from __future__ import annotations
 
 import math
+from typing import Optional, Protocol
 
+import torch
 from torch import Tensor
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
+class Distribution(Protocol):
+    """A family of distributions; D numbers from the policy head give one action of width A."""
+
+    def action_width(self, dim: int) -> int:
+        """Give A for D = `dim`."""
+        ...
+
+    def log_std_width(self, dim: int) -> int:
+        """Give the width of an agent's log standard deviation for D = `dim`."""
+        ...
+
+    def noise(self, mean: Tensor, generator: Optional[torch.Generator]) -> Tensor:
+        """Draw the noise [..., D] of one action per policy [..., D]."""
+        ...
+
+    def sample(self, mean: Tensor, log_std: Tensor, noise: Tensor) -> Tensor:
+        """Turn noise [..., D] into actions [..., A]."""
+        ...
+
+    def mode(self, mean: Tensor) -> Tensor:
+        """Give the most likely actions [..., A]."""
+        ...
+
+    def log_prob(self, action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+        """Give the log probability (density) [...] of actions [..., A]."""
+        ...
+
+    def entropy(self, mean: Tensor, log_std: Tensor) -> Tensor:
+        """Give the entropy [...], nats."""
+        ...
+
+    def kl(self, mean: Tensor, log_std: Tensor, old_mean: Tensor, old_log_std: Tensor) -> Tensor:
+        """Give KL(new || old) [...], nats, as the adaptive step size measures it."""
+        ...
+
+    def exact_kl(
+        self, mean: Tensor, log_std: Tensor, other_mean: Tensor, other_log_std: Tensor
+    ) -> Tensor:
+        """Give KL(first || other) [...], nats, exactly."""
+        ...
+
+    def bounds(self, mean: Tensor, soft_bound: float) -> Tensor:
+        """Give the squared excess [...] of the mean over +-soft_bound; 0 without a mean."""
+        ...
+
+
+class DiagonalGaussian:
+    """Independent normal distributions, D = A; the densities are of unclamped actions."""
+
+    def action_width(self, dim: int) -> int:
+        """Give A for D = `dim`."""
+        return dim
+
+    def log_std_width(self, dim: int) -> int:
+        """Give the width of an agent's log standard deviation."""
+        return dim
+
+    def noise(self, mean: Tensor, generator: Optional[torch.Generator]) -> Tensor:
+        """Draw standard normal noise [..., A]."""
+        return torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+
+    def sample(self, mean: Tensor, log_std: Tensor, noise: Tensor) -> Tensor:
+        """Return mean + std * noise."""
+        return mean + log_std.exp() * noise
+
+    def mode(self, mean: Tensor) -> Tensor:
+        """Return the mean."""
+        return mean
+
+    def log_prob(self, action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+        """Return the log density [...] of the unclamped `action` [..., A]."""
+        return log_prob(action, mean, log_std)
+
+    def entropy(self, mean: Tensor, log_std: Tensor) -> Tensor:
+        """Return the differential entropy [...], nats; the mean only gives the shape."""
+        return entropy(log_std).expand(mean.shape[:-1])
+
+    def kl(self, mean: Tensor, log_std: Tensor, old_mean: Tensor, old_log_std: Tensor) -> Tensor:
+        """Return KL(new || old) [...] with rl_games' guards, see `kl_divergence`."""
+        return kl_divergence(mean, log_std, old_mean, old_log_std)
+
+    def exact_kl(
+        self, mean: Tensor, log_std: Tensor, other_mean: Tensor, other_log_std: Tensor
+    ) -> Tensor:
+        """Return the sum of log(s' / s) + (s^2 + (m - m')^2) / (2 s'^2) - 1/2 over A."""
+        log_ratio = other_log_std - log_std
+        squares = (2.0 * log_std).exp() + (mean - other_mean).square()
+        return (log_ratio + 0.5 * squares * (-2.0 * other_log_std).exp() - 0.5).sum(-1)
+
+    def bounds(self, mean: Tensor, soft_bound: float) -> Tensor:
+        """Return the sum over A of the squared excess of `mean` [..., A] over +-soft_bound."""
+        return bounds_excess(mean, soft_bound)
+
+
+class Categorical:
+    """One of D choices; the action is its index, a number of width 1."""
+
+    def action_width(self, dim: int) -> int:
+        """Give 1."""
+        return 1
+
+    def log_std_width(self, dim: int) -> int:
+        """Give 0: logits hold everything."""
+        return 0
+
+    def noise(self, mean: Tensor, generator: Optional[torch.Generator]) -> Tensor:
+        """Draw Gumbel noise [..., D]: -log of an exponential."""
+        return -torch.empty_like(mean).exponential_(generator=generator).log()
+
+    def sample(self, mean: Tensor, log_std: Tensor, noise: Tensor) -> Tensor:
+        """Return the index [..., 1] of the largest perturbed logit (Gumbel-max)."""
+        return self.mode(mean + noise)
+
+    def mode(self, mean: Tensor) -> Tensor:
+        """Return the index [..., 1] of the largest logit."""
+        return mean.argmax(-1, keepdim=True).to(mean.dtype)
+
+    def log_prob(self, action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+        """Return the log probability [...] of the choices `action` [..., 1]."""
+        return mean.log_softmax(-1).gather(-1, action.long()).squeeze(-1)
+
+    def entropy(self, mean: Tensor, log_std: Tensor) -> Tensor:
+        """Return the entropy [...], nats, at most log D."""
+        log_p = mean.log_softmax(-1)
+        return -(log_p.exp() * log_p).sum(-1)
+
+    def kl(self, mean: Tensor, log_std: Tensor, old_mean: Tensor, old_log_std: Tensor) -> Tensor:
+        """Return KL(new || old) [...], nats."""
+        return self.exact_kl(mean, log_std, old_mean, old_log_std)
+
+    def exact_kl(
+        self, mean: Tensor, log_std: Tensor, other_mean: Tensor, other_log_std: Tensor
+    ) -> Tensor:
+        """Return the sum of p (log p - log q) over D."""
+        log_p = mean.log_softmax(-1)
+        return (log_p.exp() * (log_p - other_mean.log_softmax(-1))).sum(-1)
+
+    def bounds(self, mean: Tensor, soft_bound: float) -> Tensor:
+        """Return 0: logits have no bounds."""
+        return mean.new_zeros(mean.shape[:-1])
+
+
 def log_prob(action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
-    """Return the log density [...] of the unclamped `action` [..., A]."""
+    """Return the log density [...] of the unclamped `action` [..., A] of a diagonal Gaussian."""
     z = (action - mean) * (-log_std).exp()
     return -(0.5 * z.square() + log_std + _HALF_LOG_2PI).sum(-1)
 
 
 def entropy(log_std: Tensor) -> Tensor:
-    """Return the differential entropy [...], nats, for `log_std` [..., A]."""
+    """Return the differential entropy [...] of a diagonal Gaussian, nats, for [..., A]."""
     return (log_std + 0.5 + _HALF_LOG_2PI).sum(-1)
 
 
@@ -32,3 +180,8 @@ def kl_divergence(mean: Tensor, log_std: Tensor, old_mean: Tensor, old_log_std: 
     log_ratio = ((old_log_std - log_std).exp() + 1e-5).log()
     squares = (2.0 * log_std).exp() + (mean - old_mean).square()
     return (log_ratio + squares / (2.0 * (old_var + 1e-5)) - 0.5).sum(-1)
+
+
+def bounds_excess(mean: Tensor, soft_bound: float) -> Tensor:
+    """Return the sum over A of the squared excess of `mean` [..., A] over +-soft_bound."""
+    return (mean.abs() - soft_bound).clamp(min=0.0).square().sum(-1)

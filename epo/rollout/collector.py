@@ -10,7 +10,6 @@ from torch import Tensor
 from epo.config import PPOCfg
 from epo.envs import Step, VecEnv
 from epo.models.actor_critic import ActorCritic, PolicyOutput
-from epo.models.distribution import log_prob
 from epo.rollout.storage import Rollout, allocate_rollout
 from epo.stopwatch import Stopwatch
 
@@ -62,10 +61,13 @@ class Collector:
             cfg.horizon,
             self.agent,
             env.spec.observation_dim,
+            model.policy_dim,
+            model.distribution.action_width(model.policy_dim),
             model.log_std.detach(),
             self._memory,
             with_terminal_value=cfg.bootstrap_truncated,
             with_step_memory=with_step_memory,
+            with_validity=env.spec.has_invalid_steps,
         )
         # The collection starts from the last row of the one before.
         self._rollout.observation[-1].copy_(env.reset())
@@ -96,11 +98,11 @@ class Collector:
         )
 
     def _act(self, rollout: Rollout, t: int, output: PolicyOutput) -> None:
-        mean = output.mean[0]
-        action = mean + output.log_std.exp() * self.draw_noise(mean)
+        mean, distribution = output.mean[0], self.model.distribution
+        action = distribution.sample(mean, output.log_std, self.draw_noise(mean))
         rollout.mean[t] = mean
         rollout.action[t] = action
-        rollout.log_prob[t] = log_prob(action, mean, output.log_std)
+        rollout.log_prob[t] = distribution.log_prob(action, mean, output.log_std)
         rollout.value[t] = self.model.denormalize_value(output.value[0])
         self._memory = output.memory
         with self.stopwatch.section("sim"):
@@ -108,6 +110,9 @@ class Collector:
         self.observer.update(step)
         torch.mul(step.reward, self.cfg.reward_scale, out=rollout.reward[t])
         torch.logical_or(step.terminated, step.truncated, out=rollout.is_first[t + 1])
+        if rollout.is_valid is not None and step.valid is not None:
+            rollout.is_valid[t] = step.valid
+            rollout.is_first[t + 1] |= ~step.valid
         rollout.observation[t + 1] = step.observation
         if rollout.terminal_value is not None:
             rollout.terminal_value[t] = self._terminal_value(step)
@@ -121,10 +126,8 @@ class Collector:
         return torch.where(step.truncated, value, torch.zeros_like(value))
 
     def draw_noise(self, like: Tensor) -> Tensor:
-        """Return standard normal action noise of the shape of `like`."""
-        return torch.randn(
-            like.shape, generator=self.generator, device=like.device, dtype=like.dtype
-        )
+        """Return the action noise of policies `like` [N, D]."""
+        return self.model.distribution.noise(like, self.generator)
 
     def state_dict(self) -> Dict[str, Any]:
         """Observation, memory and noise generator between two rollouts."""

@@ -19,8 +19,8 @@ class Rollout:
         is_first: [T + 1, N] bool, the observation begins an episode.
         action: [T, N, A] unclamped samples.
         log_prob: [T, N] log density of the actions under the behaviour policy.
-        mean: [T, N, A] means of the behaviour policy.
-        log_std: [K, A] log standard deviations of the behaviour policies.
+        mean: [T, N, D] output of the behaviour policy's head, see `models.distribution`.
+        log_std: [K, D] log standard deviations of the behaviour policies, or [K, 0].
         value: [T + 1, N] de-normalised value estimates.
         reward: [T, N] scaled rewards.
         memory: [2, N, H] LSTM state entering the first step.
@@ -28,6 +28,7 @@ class Rollout:
             true ends; None: no bootstrap.
         step_memory: [T + 1, 2, N, H] LSTM state entering each step, zeroed where an episode
             begins; None unless it was asked for.
+        is_valid: [T, N] bool, the step is experience to learn from; None: all are.
     """
 
     agent: Tensor
@@ -42,6 +43,7 @@ class Rollout:
     memory: Tensor
     terminal_value: Optional[Tensor] = None
     step_memory: Optional[Tensor] = None
+    is_valid: Optional[Tensor] = None
 
     @property
     def horizon(self) -> int:
@@ -58,11 +60,14 @@ def allocate_rollout(
     horizon: int,
     agent: Tensor,
     observation_dim: int,
+    policy_dim: int,
+    action_width: int,
     log_std: Tensor,
     memory: Tensor,
     *,
     with_terminal_value: bool,
     with_step_memory: bool,
+    with_validity: bool = False,
 ) -> Rollout:
     """Return an empty rollout on the device and in the precision of `log_std`.
 
@@ -70,12 +75,15 @@ def allocate_rollout(
         horizon: T.
         agent: [N] int64.
         observation_dim: O.
-        log_std: [K, A], gives A.
+        policy_dim: D.
+        action_width: A.
+        log_std: [K, D] or [K, 0].
         memory: [2, N, H], gives H.
         with_terminal_value: keep the values of states that a time limit ended.
         with_step_memory: keep the LSTM state of every step.
+        with_validity: note which steps are experience.
     """
-    num_envs, action_dim = agent.shape[0], log_std.shape[1]
+    num_envs = agent.shape[0]
 
     def empty(*shape: int) -> Tensor:
         return log_std.new_empty(shape)
@@ -84,13 +92,16 @@ def allocate_rollout(
         agent=agent,
         observation=empty(horizon + 1, num_envs, observation_dim),
         is_first=torch.empty((horizon + 1, num_envs), dtype=torch.bool, device=agent.device),
-        action=empty(horizon, num_envs, action_dim),
+        action=empty(horizon, num_envs, action_width),
         log_prob=empty(horizon, num_envs),
-        mean=empty(horizon, num_envs, action_dim),
+        mean=empty(horizon, num_envs, policy_dim),
         log_std=torch.empty_like(log_std),
         value=empty(horizon + 1, num_envs),
         reward=empty(horizon, num_envs),
         memory=torch.empty_like(memory),
         terminal_value=empty(horizon, num_envs) if with_terminal_value else None,
         step_memory=empty(horizon + 1, *memory.shape) if with_step_memory else None,
+        is_valid=torch.ones((horizon, num_envs), dtype=torch.bool, device=agent.device)
+        if with_validity
+        else None,
     )

@@ -15,6 +15,7 @@ from epo.config import AlgoCfg, Config
 from epo.envs import VecEnv
 from epo.learner.ppo import PPO
 from epo.models.actor_critic import ActorCritic
+from epo.models.distribution import Categorical, DiagonalGaussian
 from epo.population import Evolution, Fitness, FitnessTracker, gene_distance
 from epo.record.names import FRAMES_TO_GENERATION, agent_fitness
 from epo.record.recorder import Recorder
@@ -35,11 +36,12 @@ def build_model(cfg: AlgoCfg, env: VecEnv, num_agents: int, seed: int) -> ActorC
         torch.manual_seed(derive_seed(seed, "model"))
         model = ActorCritic(
             env.spec.observation_dim,
-            env.spec.action_dim,
+            env.spec.num_choices or env.spec.action_dim,
             num_agents,
             cfg.network,
             cfg.normalizer,
             autocast,
+            Categorical() if env.spec.num_choices else DiagonalGaussian(),
         )
     return model.to(env.device)
 

@@ -55,7 +55,7 @@ def build_model(
     gene_dim = 0 if gene is None else gene.shape[1]
     model = ActorCritic(
         observation_dim=width - gene_dim,
-        action_dim=weights["mu.bias"].shape[0],
+        policy_dim=weights["mu.bias"].shape[0],
         num_agents=1 if gene is None else gene.shape[0],
         network=NetworkCfg(
             kind="lstm" if has_lstm else "mlp",

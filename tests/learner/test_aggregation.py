@@ -10,7 +10,7 @@ from epo.learner.aggregation import draw_sources, entropy_ladder, num_copies, re
 from epo.learner.metrics import MetricMeans
 from epo.learner.ppo import PPO
 from epo.models.actor_critic import PolicyOutput
-from epo.models.distribution import log_prob
+from epo.models.distribution import DiagonalGaussian, log_prob
 from epo.rollout.gae import gae
 from epo.rollout.storage import Rollout
 from tests.golden import golden
@@ -134,6 +134,8 @@ def test_on_policy_part_of_the_relabelled_rollout_equals_the_original(net):
 
 class TableModel:
     """Values are the first column of the observation; the policy is N(agent, 1)."""
+
+    distribution = DiagonalGaussian()
 
     def __call__(self, observation, agent, memory, is_first):
         mean = agent.to(observation.dtype)[:, None].expand(*observation.shape[:2], 1)

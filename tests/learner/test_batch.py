@@ -48,3 +48,16 @@ def test_on_policy_batch_leaves_the_rollout_alone():
     assert torch.equal(batch.env_ids, torch.arange(8))
     assert not batch.is_off_policy.any()
     assert (batch.weight == 1.0).all()
+
+
+def test_standardize_ignores_what_is_not_valid():
+    advantage = torch.tensor([[1.0, 100.0, 3.0, 5.0]], dtype=torch.float64)
+    is_valid = torch.tensor([[True, False, True, True]])
+    expected = standardize(torch.tensor([[1.0, 3.0, 5.0]], dtype=torch.float64))
+    torch.testing.assert_close(standardize(advantage, is_valid)[is_valid], expected[0])
+
+
+def test_standardize_of_all_valid_is_the_plain_one():
+    advantage = torch.randn(5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = standardize(advantage, torch.ones(5, 7, dtype=torch.bool))
+    torch.testing.assert_close(found, standardize(advantage))

@@ -7,13 +7,13 @@ import torch
 
 from epo.config import AggregationCfg, AlgoCfg, NetworkCfg, PPOCfg
 from epo.learner.losses import (
-    bounds_excess,
     clipped_surrogate,
     ppo_terms,
     squared_value_error,
 )
 from epo.learner.ppo import PPO
 from epo.models.actor_critic import ActorCritic
+from epo.models.distribution import DiagonalGaussian, bounds_excess
 from tests.golden import golden
 from tests.learner.golden_case import assert_close, tensor
 from tests.learner.small_run import gradient_of
@@ -44,6 +44,7 @@ def test_terms_loss_and_gradients_equal_the_original(algo):
     per_agent = log_std.reshape(-1, mean.shape[1])
     agent = x["agent"] if algo == "sapg" else torch.zeros_like(x["agent"])
     terms = ppo_terms(
+        DiagonalGaussian(),
         mean=mean.unsqueeze(0),
         log_std=per_agent[agent],
         value=value.unsqueeze(0),
@@ -127,6 +128,7 @@ def test_terms_by_hand():
     """One sample, one dimension: new policy N(0, 1), old policy N(3, 2), action 1.2."""
     new, old = torch.tensor([[0.0]]), torch.tensor([[3.0]])
     terms = ppo_terms(
+        DiagonalGaussian(),
         mean=new,
         log_std=torch.tensor([[1.0]]).log(),
         value=torch.tensor([1.5]),

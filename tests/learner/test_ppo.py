@@ -375,3 +375,22 @@ def test_update_leaves_the_rollout_as_it_was():
     run.learner.update(rollout)
     for name, value in vars(before).items():
         assert value is None or torch.equal(getattr(rollout, name), value), name
+
+
+@pytest.mark.parametrize("num_agents", [1, 2])
+def test_what_is_no_experience_changes_nothing(num_agents):
+    """Whatever happened in an invalid step, the weights after the update are the same."""
+    weights = []
+    for noise in (0.0, 1e3):
+        run = small_run(small_cfg(), num_agents=num_agents, is_double=True)
+        rollout = run.collector.collect()
+        rollout.is_valid = torch.ones_like(rollout.is_first[:-1])
+        rollout.is_valid[2, ::3] = False
+        rollout.is_first[2:4, ::3] = True
+        invalid = ~rollout.is_valid
+        rollout.reward[invalid] += noise
+        rollout.action[invalid] += noise
+        rollout.log_prob[invalid] -= noise
+        run.learner.update(rollout)
+        weights.append(torch.cat([p.detach().flatten() for p in run.model.parameters()]))
+    torch.testing.assert_close(weights[0], weights[1], rtol=0.0, atol=1e-12)

@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import distributions
 
-from epo.models.distribution import entropy, kl_divergence, log_prob
+from epo.models.distribution import (
+    Categorical,
+    DiagonalGaussian,
+    entropy,
+    kl_divergence,
+    log_prob,
+)
 
 
 def _random(*shape):
@@ -47,3 +53,38 @@ def test_kl_of_equal_policies_is_only_its_guards(std):
     expected = torch.full((4,), 3.0 * (1e-5 - 0.5e-5 / std**2), dtype=torch.float64)
     found = kl_divergence(mean, log_std, mean, log_std)
     torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-8)
+
+
+def test_exact_gaussian_kl_equals_torch_distributions():
+    first, other = (_random(5, 3), 0.4 * _random(5, 3)), (_random(5, 3) + 1.0, _random(5, 3) - 0.5)
+    expected = distributions.kl_divergence(
+        *(distributions.Independent(distributions.Normal(m, s.exp()), 1) for m, s in (first, other))
+    )
+    torch.testing.assert_close(DiagonalGaussian().exact_kl(*first, *other), expected)
+
+
+def test_categorical_equals_torch_distributions():
+    logits, others, none = _random(6, 4), _random(6, 4).flip(0), torch.zeros(6, 0)
+    action = torch.tensor([0.0, 1.0, 2.0, 3.0, 0.0, 1.0]).unsqueeze(-1)
+    reference, other = (distributions.Categorical(logits=x) for x in (logits, others))
+    ours = Categorical()
+    torch.testing.assert_close(
+        ours.log_prob(action, logits, none), reference.log_prob(action.squeeze(-1))
+    )
+    torch.testing.assert_close(ours.entropy(logits, none), reference.entropy())
+    expected = distributions.kl_divergence(reference, other)
+    torch.testing.assert_close(ours.kl(logits, none, others, none), expected)
+
+
+def test_categorical_samples_have_their_probabilities():
+    logits = torch.tensor([0.1, 0.2, 0.7]).log().expand(40_000, 3)
+    ours, generator = Categorical(), torch.Generator().manual_seed(0)
+    action = ours.sample(logits, torch.zeros(0), ours.noise(logits, generator))
+    assert action.shape == (40_000, 1)
+    share = torch.bincount(action.squeeze(-1).long(), minlength=3) / 40_000
+    # Standard error of a share below 0.0025.
+    torch.testing.assert_close(share, torch.tensor([0.1, 0.2, 0.7]), rtol=0.0, atol=0.01)
+
+
+def test_categorical_mode_is_the_largest_logit():
+    assert Categorical().mode(torch.tensor([[0.0, 2.0, 1.0]])).tolist() == [[1.0]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
@@ -203,3 +204,33 @@ def test_action_noise_follows_the_seed():
     noise = first.draw_noise(torch.zeros(3, 2))
     assert torch.equal(noise, same.draw_noise(torch.zeros(3, 2)))
     assert not torch.equal(noise, other.draw_noise(torch.zeros(3, 2)))
+
+
+class LazyEnv(TraceEnv):
+    """A trace whose first step of every episode is no experience."""
+
+    def __init__(self, num_envs):
+        super().__init__(num_envs)
+        self.spec = replace(self.spec, has_invalid_steps=True)
+        self._after_done = torch.zeros(num_envs, dtype=torch.bool)
+
+    def step(self, action):
+        step = super().step(action)
+        valid, self._after_done = ~self._after_done, step.terminated | step.truncated
+        return step._replace(valid=valid)
+
+
+def test_invalid_step_is_noted_and_the_episode_begins_after_it():
+    env = LazyEnv(num_envs=4)
+    model = ActorCritic(2, 1, 2, NetworkCfg(kind="mlp", mlp_units=[12]), NormalizerCfg())
+    collector = Collector(
+        env, model, StepCounter(), PPOCfg(horizon=5), seed=3, stopwatch=Stopwatch(env.device)
+    )
+    rollout = collector.collect()
+    assert rollout.is_valid is not None
+    # Environment 0 ends at steps 2 and 4 (counted from 1): steps 3 and 5 are invalid.
+    assert rollout.is_valid[:, 0].tolist() == [True, True, False, True, False]
+    assert rollout.is_first[:, 0].tolist() == [True, False, True, True, True, True]
+    # Environment 1 ends at step 3.
+    assert rollout.is_valid[:, 1].tolist() == [True, True, True, False, True]
+    assert rollout.is_first[:, 1].tolist() == [True, False, False, True, True, False]
