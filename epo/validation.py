@@ -23,6 +23,7 @@ ENVS_PER_CORE = 128
 """Environments per CPU core that keep an iteration of the published net under about 5 s."""
 
 CHOICES = {
+    "algo.trainer": ("ppo",),
     "algo.network.kind": ("lstm", "mlp"),
     "algo.normalizer.timing": ("iteration", "minibatch"),
     "algo.ppo.schedule": ("adaptive", "fixed"),

@@ -6,22 +6,24 @@ import math
 import os
 import shlex
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable, Dict
 
 from epo.config import Config
 from epo.envs import VecEnv
-from epo.models.actor_critic import ActorCritic
 from epo.record.csv import truncate
 from epo.record.progress import RunPlan, clock, short
 from epo.record.recorder import Recorder, build_recorder
 from epo.runner import checkpoint
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.guard import NonFiniteError, StopSignal
+from epo.runner.loop import Loop
 from epo.runner.run_folder import RunFolder, as_plain
 from epo.runner.start import start_run
-from epo.runner.trainer import Trainer
 
+TRAINERS = {"ppo": "epo.runner.trainer:Trainer"}
+"""`algo.trainer` -> the class that trains so, imported when it is used."""
 BEST_INTERVAL = 10
 """Iterations between two looks at whether the leader is the best so far."""
 
@@ -52,24 +54,30 @@ def run(cfg: Config, make_env: Callable[[Config], VecEnv]) -> int:
     with build_recorder(
         start.folder.path, cfg.record, _plan(cfg, env), as_plain(cfg), frames
     ) as recorder:
-        trainer = Trainer(cfg, env, recorder)
+        trainer = make_loop(cfg, env, recorder)
         if state is not None:
             trainer.load_state_dict(state)
         elif weights is not None:
-            load_weights(trainer.model, weights, str(cfg.checkpoint))
+            load_weights(trainer, weights, str(cfg.checkpoint))
         code = Session(trainer, start.folder, recorder).run()
     env.close()
     return code
 
 
-def load_weights(model: ActorCritic, state: Dict[str, Any], path: str) -> None:
+def make_loop(cfg: Config, env: VecEnv, recorder: Recorder) -> Loop:
+    """Build the way of training that `algo.trainer` names."""
+    module, name = TRAINERS[cfg.algo.trainer].split(":")
+    return getattr(import_module(module), name)(cfg, env, recorder)
+
+
+def load_weights(trainer: Loop, state: Dict[str, Any], path: str) -> None:
     """Start from the networks and normalisers of a checkpoint.
 
     Raises:
         CheckpointError: if they have other shapes.
     """
     try:
-        model.load_state_dict(state["model"])
+        trainer.load_policy(state)
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(
             Path(path),
@@ -87,7 +95,7 @@ class Session:
         recorder: closed before the last words are printed.
     """
 
-    def __init__(self, trainer: Trainer, folder: RunFolder, recorder: Recorder) -> None:
+    def __init__(self, trainer: Loop, folder: RunFolder, recorder: Recorder) -> None:
         self.trainer = trainer
         self.folder = folder
         self.recorder = recorder
@@ -119,7 +127,7 @@ class Session:
                     "iteration": trainer.iteration,
                     "frames": trainer.frames,
                     "fitness": trainer.best_fitness,
-                    "model": trainer.model.state_dict(),
+                    **trainer.policy_state(),
                 }
                 checkpoint.save(self.folder.best, content)
             if trainer.iteration % interval == 0:
@@ -165,7 +173,7 @@ class Session:
         )
         return (
             f"\n{short(trainer.frames)} frames in {clock(trainer.wall_s)}, "
-            f"{trainer.evolution.generation} generations; leader: {reached}\n"
+            f"{metrics.get('generation', 0.0):.0f} generations; leader: {reached}\n"
             f"  look at it    {python()} -m epo plot {path}\n"
             f"  continue it   {self._next_command()}\n"
         )

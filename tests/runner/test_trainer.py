@@ -10,7 +10,9 @@ import torch
 
 from epo.population import Fitness
 from epo.record.recorder import Recorder
-from epo.runner.trainer import Trainer, derive_seed, transfer
+from epo.runner.seeds import derive_seed
+from epo.runner.snapshot import transfer
+from epo.runner.trainer import Trainer
 from tasks import registry
 from tests.composed import composed
 

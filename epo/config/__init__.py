@@ -1,0 +1,110 @@
+"""Schema of everything in `cfg/`: one dataclass per component, every number with its source.
+
+`AK` in a source means the published Allegro-Kuka setting of SAPG and EPO (the training yaml files
+and launchers of their repositories); `R` means our own choice, argued in the same line.
+Task and engine groups have their schema in `tasks/config.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from omegaconf import MISSING
+
+from epo.config.error import ConfigError
+from epo.config.evolution import EvolutionCfg
+from epo.config.network import NetworkCfg, NormalizerCfg
+from epo.config.ppo import AggregationCfg, PPOCfg
+
+__all__ = [
+    "AggregationCfg",
+    "AlgoCfg",
+    "Config",
+    "ConfigError",
+    "EvolutionCfg",
+    "NetworkCfg",
+    "NormalizerCfg",
+    "PPOCfg",
+    "RecordCfg",
+    "register",
+]
+
+
+@dataclass
+class AlgoCfg:
+    """One algorithm: PPO, plus what makes it SAPG, plus what makes it EPO."""
+
+    name: str = MISSING
+    """Name of the preset, as in `algo=<name>`."""
+    trainer: str = "ppo"
+    """How it trains: `ppo` (agents are genes of one network: PPO, SAPG, EPO)."""
+    num_agents: int = 1
+    """Agents when the top-level `num_agents` is `auto` (ppo 1, sapg 6, epo 64: AK)."""
+    network: NetworkCfg = field(default_factory=NetworkCfg)
+    normalizer: NormalizerCfg = field(default_factory=NormalizerCfg)
+    ppo: PPOCfg = field(default_factory=PPOCfg)
+    aggregation: AggregationCfg = field(default_factory=AggregationCfg)
+    evolution: EvolutionCfg = field(default_factory=EvolutionCfg)
+
+
+@dataclass
+class RecordCfg:
+    """What a run writes, where and how often."""
+
+    console: str = "auto"
+    """`live` (rich view), `plain` (one line per interval), `off`; `auto`: live on a terminal."""
+    console_interval_s: float = 10.0
+    """Shortest time between two plain lines, s."""
+    tensorboard: bool = True
+    """Write TensorBoard events into the run folder."""
+    wandb: str = "disabled"
+    """Weights & Biases: `online`, `offline` or `disabled`."""
+    wandb_project: str = "epo"
+    """Project of the W&B run."""
+    wandb_entity: Optional[str] = None
+    """Team or user of the W&B run; None: the account's default."""
+    checkpoint_interval: int = 100
+    """Iterations between two checkpoints `last.pt`."""
+
+
+@dataclass
+class Config:
+    """A run: the fixed top-level keys of the command line."""
+
+    task: Any = MISSING
+    """Task group, schema in `tasks/config.py`."""
+    engine: Any = MISSING
+    """Engine group, schema in `tasks/config.py`; `engine=auto` chooses by device."""
+    algo: AlgoCfg = MISSING
+    """Algorithm group."""
+    record: RecordCfg = field(default_factory=RecordCfg)
+    """Recording group."""
+    num_agents: Any = "auto"
+    """K, agents in the population, or `auto`: the algorithm's own number."""
+    num_envs: Any = "auto"
+    """N, parallel environments, a multiple of num_agents; `auto`: 24,576 on CUDA (AK), on CPU a
+    size that keeps an iteration within seconds."""
+    seed: int = 0
+    """Seed of networks, tasks and genes."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:<index>`."""
+    max_frames: Optional[int] = None
+    """Stop after so many environment frames."""
+    max_iterations: Optional[int] = None
+    """Stop after so many iterations."""
+    max_minutes: Optional[float] = None
+    """Stop after so much wall-clock time, minutes, summed over resumes."""
+    run_dir: Optional[str] = None
+    """Folder of this run; None: `runs/<task>/<algo>/<date>_seed<seed>`."""
+    resume: str = "never"
+    """`never`, `auto` (newest run folder of the same command) or a run folder."""
+    checkpoint: Optional[str] = None
+    """Checkpoint to take the start weights from (networks and normalisers only)."""
+
+
+def register(store: Any) -> None:
+    """Put the schemas into `store` (a Hydra ConfigStore) under the names used in `cfg/`."""
+    store.store(name="base_config", node=Config)
+    store.store(group="algo", name="base", node=AlgoCfg)
+    store.store(group="record", name="base", node=RecordCfg)

@@ -1,0 +1,42 @@
+"""The shared network and its normalisers.
+
+`AK` in a source means the published Allegro-Kuka setting of SAPG and EPO (the training yaml files
+and launchers of their repositories); `R` means our own choice, argued in the same line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import List
+
+
+@dataclass
+class NetworkCfg:
+    """The shared actor-critic (one trunk, two heads) and its gene conditioning."""
+
+    kind: str = "lstm"
+    """`lstm` (LSTM, layer norm, MLP: every published result) or `mlp`."""
+    lstm_units: int = 768
+    """Width of the LSTM in front of the MLP (AK). Not used by `mlp`."""
+    mlp_units: List[int] = field(default_factory=lambda: [768, 512, 256])
+    """Widths of the ELU layers (AK with LSTM; without it 1024-1024-512-512)."""
+    gene_dim: int = 32
+    """G, length of an agent's gene (official EPO code). A population of one has no gene."""
+    initial_log_std: float = 0.0
+    """Natural logarithm of every agent's first action standard deviation (AK)."""
+
+
+@dataclass
+class NormalizerCfg:
+    """Running mean and variance of observations and values."""
+
+    observation: bool = True
+    """Normalise observations (AK)."""
+    value: bool = True
+    """Let the critic predict normalised returns (AK)."""
+    timing: str = "iteration"
+    """`iteration`: observation statistics move once per iteration after the update and value
+    statistics on returns only, so the first ratio is exactly 1 (R). `minibatch`: as the
+    original, in the forward passes of the first epoch and twice in the preparation of the data."""
+    clip: float = 5.0
+    """Bound of normalised observations and values, standard deviations (rl_games)."""

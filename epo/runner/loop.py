@@ -1,0 +1,172 @@
+"""What every way of training shares: its clock and limits, its row of numbers, its state."""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Dict, List
+
+from torch import Tensor
+
+from epo.config import Config
+from epo.envs import VecEnv
+from epo.population import Fitness, FitnessTracker
+from epo.record.names import agent_fitness
+from epo.record.recorder import Recorder
+from epo.runner.guard import check_finite
+from epo.runner.snapshot import Snapshot, transfer
+from epo.stopwatch import Stopwatch
+
+
+class Loop(ABC):
+    """One run, an iteration at a time; subclasses say what an iteration is.
+
+    Args:
+        cfg: validated and resolved configuration (`num_agents` is an int).
+        env: the environments.
+        recorder: where the numbers go.
+
+    Attributes:
+        scalars: name -> [] tensor, state of the task after the last control step.
+        last_metrics: the row of the last iteration.
+    """
+
+    def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder) -> None:
+        self.cfg = cfg
+        self.env = env
+        self.recorder = recorder
+        self.stopwatch = Stopwatch(env.device)
+        self.tracker = FitnessTracker(
+            env.spec.num_envs,
+            int(cfg.num_agents),
+            env.device,
+            cfg.algo.evolution.fitness_metric,
+        )
+        self.scalars: Dict[str, Tensor] = {}
+        self.iteration = 0
+        self.wall_s = 0.0
+        self.best_fitness = -math.inf
+        self.last_metrics: Dict[str, float] = {}
+        self._last_end = time.perf_counter()
+
+    @property
+    @abstractmethod
+    def frames_per_iteration(self) -> int:
+        """Environment frames of one iteration."""
+
+    @abstractmethod
+    def advance(self) -> Dict[str, Tensor]:
+        """Run one iteration on the device and return its numbers, name -> [] tensor.
+
+        The time goes to the stopwatch's sections `rollout` (with `sim` inside) and `learn`.
+        """
+
+    @abstractmethod
+    def policy_state(self) -> Dict[str, Any]:
+        """Everything that is needed to act as the agents do: the content of `best.pt`."""
+
+    @abstractmethod
+    def load_policy(self, state: Dict[str, Any]) -> None:
+        """Take the start weights from a `policy_state`.
+
+        Raises:
+            RuntimeError, KeyError: if it is of another network.
+        """
+
+    def evolve(self, fitness: Fitness) -> None:  # noqa: B027 (a hook, not a duty)
+        """Let the population change between two iterations, after the count of this one."""
+
+    def population_row(self) -> Dict[str, float]:
+        """Give further columns about the population."""
+        return {}
+
+    @property
+    def frames(self) -> int:
+        """Environment frames so far."""
+        return self.iteration * self.frames_per_iteration
+
+    def is_best(self) -> bool:
+        """Whether the leader meets the task's objective as well as ever; if so, it is the best.
+
+        Of equal ones the later is better: it has learned for longer.
+        """
+        fitness = self.last_metrics.get("leader/objective", math.nan)
+        is_best = fitness >= self.best_fitness
+        if is_best:
+            self.best_fitness = fitness
+        return is_best
+
+    def is_finished(self) -> bool:
+        """Whether a limit of the run is reached."""
+        cfg = self.cfg
+        return (
+            (cfg.max_frames is not None and self.frames >= cfg.max_frames)
+            or (cfg.max_iterations is not None and self.iteration >= cfg.max_iterations)
+            or (cfg.max_minutes is not None and self.wall_s >= 60.0 * cfg.max_minutes)
+        )
+
+    def iterate(self) -> Dict[str, float]:
+        """Run one iteration and return its row of numbers."""
+        metrics = self.advance()
+        snapshot = transfer(
+            metrics, self.scalars, self.tracker.snapshot(), self.tracker.block_means()
+        )
+        check_finite(snapshot.metrics, self.iteration + 1, Path(str(self.cfg.run_dir)))
+        self.iteration += 1
+        self.evolve(snapshot.fitness)
+        self.last_metrics = {**self._timing(), **self._row(snapshot)}
+        self.recorder.write(self.iteration, self.frames, self.last_metrics)
+        return self.last_metrics
+
+    def _timing(self) -> Dict[str, float]:
+        """Where the time of the iteration went, s."""
+        seconds = self.stopwatch.read()
+        # From the end of the last iteration: recording and checkpoints count as well.
+        now = time.perf_counter()
+        elapsed, self._last_end = now - self._last_end, now
+        self.wall_s += elapsed
+        return {
+            "wall_s": self.wall_s,
+            "fps": self.frames_per_iteration / elapsed,
+            "sim_s": seconds["sim"],
+            "learn_s": seconds["learn"],
+            "act_s": seconds["rollout"] - seconds["sim"],
+        }
+
+    def _row(self, snapshot: Snapshot) -> Dict[str, float]:
+        """Name the leader's and the population's numbers."""
+        fitness: List[float] = snapshot.fitness.fitness.tolist()
+        known = [value for value in fitness if not math.isnan(value)]
+        row = {"leader/fitness": fitness[-1], "population/gene_distance": 0.0}
+        row["population/fitness_mean"] = sum(known) / len(known) if known else math.nan
+        row["population/fitness_best"] = max(known) if known else math.nan
+        for name, block in snapshot.blocks.items():
+            # The task's own objective; what selection goes by may be another metric.
+            column = "objective" if name == "fitness" else name
+            row[f"leader/{column}"] = float(block[-1])
+            row[f"population/{column}"] = float(block.mean())
+        row.update(self.population_row())
+        return {**row, **snapshot.metrics, **snapshot.scalars, **agent_fitness(fitness)}
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Everything that changes, so that a resumed run equals an uninterrupted one."""
+        return {
+            "iteration": self.iteration,
+            "frames": self.frames,
+            "wall_s": self.wall_s,
+            "best_fitness": self.best_fitness,
+            "tracker": self.tracker.state_dict(),
+            "env": self.env.state_dict(),
+            **self.policy_state(),
+        }
+
+    def load_state_dict(self, state: Dict[str, Any]) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        self.iteration = int(state["iteration"])
+        self.wall_s = float(state["wall_s"])
+        self.best_fitness = float(state["best_fitness"])
+        self.load_policy(state)
+        self.tracker.load_state_dict(state["tracker"])
+        self.env.load_state_dict(state["env"])

@@ -1,0 +1,48 @@
+"""The one transfer of an iteration: everything that the host needs, in one copy."""
+
+from __future__ import annotations
+
+from typing import Dict, NamedTuple
+
+import torch
+from torch import Tensor
+
+from epo.population import Fitness
+
+
+class Snapshot(NamedTuple):
+    """What one iteration brings to the host, in one transfer.
+
+    Attributes:
+        metrics: name -> value, losses and diagnostics of the update.
+        scalars: name -> value, state of the task.
+        fitness: of all agents, CPU tensors [K].
+        blocks: metric -> [K] mean over each agent's environments of the last episode.
+    """
+
+    metrics: Dict[str, float]
+    scalars: Dict[str, float]
+    fitness: Fitness
+    blocks: Dict[str, Tensor]
+
+
+def transfer(
+    metrics: Dict[str, Tensor],
+    scalars: Dict[str, Tensor],
+    fitness: Fitness,
+    blocks: Dict[str, Tensor],
+) -> Snapshot:
+    """Bring everything to the host in one copy: the sync point of an iteration."""
+    named = {**metrics, **scalars}
+    num_agents = fitness.fitness.shape[0]
+    parts = [torch.stack([value.detach().double() for value in named.values()])]
+    parts += [fitness.pack().flatten(), *(block.double() for block in blocks.values())]
+    host = torch.cat(parts).cpu()
+    values = dict(zip(named, host[: len(named)].tolist()))
+    per_agent = host[len(named) :].view(4 + len(blocks), num_agents)
+    return Snapshot(
+        metrics={name: values[name] for name in metrics},
+        scalars={name: values[name] for name in scalars},
+        fitness=Fitness.unpack(per_agent[:4]),
+        blocks=dict(zip(blocks, per_agent[4:])),
+    )
