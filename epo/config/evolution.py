@@ -20,7 +20,10 @@ class EvolutionCfg:
     warmup_frames: int = 200_000_000
     """Frames before the first generation (EPO repository: 2e8)."""
     trigger: str = "fitness_gap"
-    """"fitness_gap": only if the agents differ (EPO paper eq. 3); "interval": always."""
+    """"fitness_gap": only if the agents differ (EPO paper eq. 3); "confident_gap": only if they do
+    so at the lower end of the gap's confidence interval (ours); "interval": always."""
+    confidence: float = 0.95
+    """Level of that interval, which holds for all pairs of agents at once (Tukey)."""
     gap_ratio: float = 0.2
     """gamma of eq. 3: least range of fitness over its median; published without a value."""
     gap_floor: float = 0.5
@@ -46,7 +49,15 @@ class EvolutionCfg:
     replaced (no more than the mutation restores), 42 % when 4 are and 82 % when 1 is.
     """
     parents: str = "elite_x_survivor"
-    """"elite_x_survivor" (EPO paper, section 4.1) or "top2" (EPO repository)."""
+    """"elite_x_survivor" (EPO paper, section 4.1), "top2" (EPO repository), "tournament" or
+    "proportional" to fitness (ours, for comparison)."""
+    tournament_size: int = 3
+    """Candidates in a tournament, the better of whom becomes a parent (ours)."""
+    crossover: str = "average"
+    """"average" of the parents (EPO paper), "uniform" or "k_point" exchange of components (named
+    there as alternatives)."""
+    crossover_points: int = 2
+    """Cuts of the gene under "k_point" (ours)."""
     mutation_sigma: float = 0.1
     """Standard deviation of the mutation, in units of the gene's initial spread (ours)."""
     protect_leader: bool = True

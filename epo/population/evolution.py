@@ -12,7 +12,13 @@ from torch import Tensor
 
 from epo.config import EvolutionCfg
 from epo.population import operators
-from epo.population.fitness import Fitness, fitness_range, gap_threshold, noise_threshold
+from epo.population.fitness import (
+    Fitness,
+    confidence_width,
+    fitness_range,
+    gap_threshold,
+    noise_threshold,
+)
 from epo.population.genes import Lineage
 from epo.population.settings import check, num_roles
 
@@ -32,6 +38,7 @@ class Generation:
         child_ids: gene id per child.
         parent_ids: two gene ids per child.
         noise: [R, G] standard normal numbers of the mutation, on the CPU.
+        shares: [R, G] share of the first parent in every component, on the CPU.
         iteration: the trainer's count at the decision; the trainer fills it in.
     """
 
@@ -45,6 +52,7 @@ class Generation:
     child_ids: List[int]
     parent_ids: List[Tuple[int, int]]
     noise: Tensor
+    shares: Tensor
     iteration: int = -1
 
     def to_row(self) -> Dict[str, Any]:
@@ -165,12 +173,13 @@ class Evolution:
             [R] replaced rows on the gene's device: their optimizer moments are stale.
         """
         rows, parents = generation.replaced, generation.parents
-        children = operators.crossover(gene, parents)
+        children = operators.crossover(gene, parents, generation.shares.to(gene))
         noise = generation.noise.to(gene)
         children = operators.mutate(children, noise, self.cfg.mutation_sigma)
         operators.replace(gene, rows, children)
         if log_std is not None and self.cfg.log_std == "average":
-            operators.replace(log_std, rows, operators.crossover(log_std, parents))
+            half = log_std.new_full((len(rows), 1), 0.5)
+            operators.replace(log_std, rows, operators.crossover(log_std, parents, half))
         return torch.tensor(rows, device=gene.device)
 
     def state_dict(self) -> Dict[str, Any]:
@@ -215,10 +224,13 @@ class Evolution:
             return False, f"fitness range {spread:.3g} is within noise ({chance:.3g})"
         if cfg.trigger == "interval":
             return True, "interval"
-        least = gap_threshold(fitness.fitness, ratio=cfg.gap_ratio, floor=cfg.gap_floor)
+        least, gap = gap_threshold(fitness.fitness, ratio=cfg.gap_ratio, floor=cfg.gap_floor), ""
+        if cfg.trigger == "confident_gap":
+            spread = max(0.0, spread - confidence_width(errors, level=cfg.confidence))
+            gap = f" with {100 * cfg.confidence:g} % confidence"
         if not spread > least:
-            return False, f"fitness gap {spread:.3g} is at most {least:.3g}"
-        return True, f"fitness gap {spread:.3g} exceeds {least:.3g}"
+            return False, f"fitness gap {spread:.3g}{gap} is at most {least:.3g}"
+        return True, f"fitness gap {spread:.3g}{gap} exceeds {least:.3g}"
 
     def _generate(self, frames: int, fitness: Tensor) -> Generation:
         """Draw one generation and enter it in the lineage."""
@@ -232,19 +244,26 @@ class Evolution:
             protect_leader=cfg.protect_leader,
             leader_is_parent=cfg.leader_is_parent,
         )
-        parents = operators.draw_parents(selection, fitness, cfg.parents, self._generator)
-        noise = torch.randn(num_replaced, self.gene_dim, generator=self._generator)
+        random = self._generator
+        parents = operators.draw_parents(
+            selection, fitness, cfg.parents, random, cfg.tournament_size
+        )
+        noise = torch.randn(num_replaced, self.gene_dim, generator=random)
+        shares = operators.draw_shares(
+            num_replaced, self.gene_dim, cfg.crossover, cfg.crossover_points, random
+        )
         self.generation += 1
         child_ids, parent_ids = self.lineage.record(self.generation, selection.replaced, parents)
         return Generation(
             number=self.generation,
             frames=frames,
             reason=self.verdict,
-            operator=f"{cfg.parents}, average, sigma={cfg.mutation_sigma:g}",
+            operator=f"{cfg.parents}, {cfg.crossover}, sigma={cfg.mutation_sigma:g}",
             fitness=fitness,
             replaced=selection.replaced,
             parents=parents,
             child_ids=child_ids,
             parent_ids=parent_ids,
             noise=noise,
+            shares=shares,
         )

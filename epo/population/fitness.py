@@ -39,6 +39,22 @@ class Fitness(NamedTuple):
         return cls(packed[0], packed[1], packed[2], packed[3] > 0)
 
 
+class EpisodeReturns(NamedTuple):
+    """Undiscounted returns of the episodes that ended in some time, [K] each.
+
+    Attributes:
+        total: sum over the agent's episodes, task units.
+        num_episodes: how many they are.
+    """
+
+    total: Tensor
+    num_episodes: Tensor
+
+    def mean(self) -> Tensor:
+        """Return the mean [K]; NaN where no episode ended."""
+        return self.total / self.num_episodes
+
+
 def summarise(sums: Tensor) -> Fitness:
     """Turn summed moments into means and their standard errors.
 
@@ -64,6 +80,26 @@ def expected_range(num_agents: int) -> float:
     x = torch.linspace(-10.0, 10.0, 4001, dtype=torch.float64)
     below = 0.5 * (1.0 + torch.erf(x / math.sqrt(2.0)))
     return float(torch.trapezoid(1.0 - below**num_agents - (1.0 - below) ** num_agents, x))
+
+
+def range_quantile(num_agents: int, level: float) -> float:
+    """Give the range of K standard normal numbers that is exceeded with chance 1 - level.
+
+    The range is at most r with probability K times the integral of p(x) (P(x) - P(x - r))^(K-1)
+    over x, p and P the normal density and distribution function; r is found by bisection.
+
+    Source: Tukey's studentised range for known variance (3.31 for K = 3 at level 0.95).
+    """
+    x = torch.linspace(-10.0, 20.0, 3001, dtype=torch.float64)
+    density = torch.exp(-0.5 * x**2) / math.sqrt(2.0 * math.pi)
+    below = 0.5 * (1.0 + torch.erf(x / math.sqrt(2.0)))
+    low, high = 0.0, 20.0
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        left = 0.5 * (1.0 + torch.erf((x - middle) / math.sqrt(2.0)))
+        within = num_agents * torch.trapezoid(density * (below - left) ** (num_agents - 1), x)
+        low, high = (middle, high) if float(within) < level else (low, middle)
+    return 0.5 * (low + high)
 
 
 def fitness_range(fitness: Tensor) -> float:
@@ -105,6 +141,22 @@ def noise_threshold(standard_error: Tensor, *, factor: float) -> float:
         return 0.0
     error = math.sqrt(float((standard_error**2).mean()))
     return factor * expected_range(len(standard_error)) * error
+
+
+def confidence_width(standard_error: Tensor, *, level: float) -> float:
+    """Give how far differences of fitness may be off, for all pairs of agents at once.
+
+    Args:
+        standard_error: [K] on the CPU, task units.
+        level: chance that every difference is within this width of the true one, in (0, 1).
+
+    Returns:
+        Quantile of the range of K equal agents * root mean square error, task units.
+
+    Source: Tukey's honestly significant difference.
+    """
+    error = math.sqrt(float((standard_error**2).mean()))
+    return range_quantile(len(standard_error), level) * error
 
 
 def identity(sums: Tensor) -> Tensor:
@@ -156,6 +208,7 @@ class FitnessTracker:
         self._return = torch.zeros(num_envs, device=device)
         self._length = torch.zeros(num_envs, device=device)
         self._window = torch.zeros(3, num_agents, dtype=torch.float64, device=device)
+        self._returns = torch.zeros(2, num_agents, dtype=torch.float64, device=device)
 
     def update(self, step: Step) -> None:
         """Take in one control step of all environments."""
@@ -167,9 +220,12 @@ class FitnessTracker:
         counted = {**step.metrics, "episode_return": self._return, "episode_length": self._length}
         reached = torch.stack([counted[name] for name in self._names])
         self._last = torch.where(done, reached, self._last)
+        self._returns += self._moments(self._return, done)[::2]
         self._is_known = self._is_known | done
-        self._return = torch.where(done, 0.0, self._return)
-        self._length = torch.where(done, 0.0, self._length)
+        # After a step that is no experience another episode begins, though none has ended.
+        is_over = done if step.valid is None else done | ~step.valid
+        self._return = torch.where(is_over, 0.0, self._return)
+        self._length = torch.where(is_over, 0.0, self._length)
         self._window += self._moments(reached[self._names.index(self.fitness_metric)], done)
 
     def snapshot(self, reduce: Callable[[Tensor], Tensor] = identity) -> Fitness:
@@ -201,6 +257,11 @@ class FitnessTracker:
         """Count, per agent [K], the environments that ended an episode of its gene."""
         return self._is_known.view(self.num_agents, self.envs_per_agent).sum(dim=-1)
 
+    def take_returns(self) -> EpisodeReturns:
+        """Give the returns of the episodes that ended since the last call."""
+        taken, self._returns = self._returns, torch.zeros_like(self._returns)
+        return EpisodeReturns(taken[0], taken[1])
+
     def start_window(self, replaced: Optional[Tensor] = None) -> None:
         """Forget the window, after a generation or when it has become old.
 
@@ -214,6 +275,13 @@ class FitnessTracker:
             is_known[replaced.to(self.device)] = False
             self._is_known = is_known.flatten()
 
+    def break_off(self, agent: int) -> None:
+        """Forget the running episodes of `agent`, because new ones begin in their places."""
+        envs = slice(agent * self.envs_per_agent, (agent + 1) * self.envs_per_agent)
+        self._return, self._length = self._return.clone(), self._length.clone()
+        self._return[envs] = 0.0
+        self._length[envs] = 0.0
+
     def state_dict(self) -> Dict[str, Any]:
         """Give everything that changes."""
         return {
@@ -224,6 +292,7 @@ class FitnessTracker:
             "return": self._return.clone(),
             "length": self._length.clone(),
             "window": self._window.clone(),
+            "returns": self._returns.clone(),
         }
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
@@ -235,6 +304,7 @@ class FitnessTracker:
         self._return = state["return"].to(self.device, copy=True)
         self._length = state["length"].to(self.device, copy=True)
         self._window = state["window"].to(self.device, copy=True)
+        self._returns = state["returns"].to(self.device, copy=True)
 
     def _name_metrics(self, step: Step) -> None:
         names = tuple({**step.metrics, "episode_return": 0, "episode_length": 0})

@@ -10,7 +10,8 @@ from typing import List, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
-PARENT_RULES = ("elite_x_survivor", "top2")
+PARENT_RULES = ("elite_x_survivor", "top2", "tournament", "proportional")
+CROSSOVERS = ("average", "uniform", "k_point")
 
 Parents = List[Tuple[int, int]]
 
@@ -103,48 +104,105 @@ def survival_weights(fitness: Tensor) -> Tensor:
 
 
 def draw_parents(
-    selection: Selection, fitness: Tensor, rule: str, generator: torch.Generator
+    selection: Selection,
+    fitness: Tensor,
+    rule: str,
+    generator: torch.Generator,
+    tournament_size: int = 3,
 ) -> Parents:
     """Choose two parents for every replaced agent.
 
     Args:
         selection: roles of the agents.
         fitness: [K] on the CPU, task units.
-        rule: "top2", the two best candidates for every child (nothing is drawn); or
+        rule: "top2", the two best candidates for every child (nothing is drawn);
             "elite_x_survivor", one elite (uniform) and one survivor (proportional to
-            fitness), drawn anew for every child.
+            fitness), drawn anew for every child; "tournament", twice the best of some
+            candidates drawn at random; "proportional", two candidates in proportion to
+            fitness. The two parents always differ.
         generator: CPU generator of the population.
+        tournament_size: candidates in one tournament.
 
     Returns:
         One pair of agent indices per replaced agent.
 
-    Source: "top2" EPO repository; "elite_x_survivor" EPO paper section 4.1.
+    Source: "top2" EPO repository; "elite_x_survivor" EPO paper section 4.1; tournament and
+        fitness-proportional selection Goldberg and Deb 1991.
     """
+    num_children, candidates = len(selection.replaced), selection.candidates
     if rule == "top2":
-        best = (selection.candidates[0], selection.candidates[1])
-        return [best] * len(selection.replaced)
+        return [(candidates[0], candidates[1])] * num_children
+    if rule == "tournament":
+        return [_tournaments(candidates, tournament_size, generator) for _ in range(num_children)]
+    if rule == "proportional":
+        # A little weight for the worst: two different parents must be there to be drawn.
+        weights = survival_weights(fitness[candidates]).double()
+        weights = (weights + 1e-6 * weights.max()).expand(num_children, -1)
+        drawn = torch.multinomial(weights, 2, replacement=False, generator=generator)
+        return [(candidates[int(a)], candidates[int(b)]) for a, b in drawn]
     weights = survival_weights(fitness[selection.survivors])
-    num_children = len(selection.replaced)
     first = torch.randint(len(selection.elites), (num_children,), generator=generator)
     second = torch.multinomial(weights, num_children, replacement=True, generator=generator)
     pairs = zip(first, second)
     return [(selection.elites[int(e)], selection.survivors[int(s)]) for e, s in pairs]
 
 
-def crossover(genes: Tensor, parents: Parents) -> Tensor:
-    """Average the rows of the two parents of every child.
+def _tournaments(candidates: List[int], size: int, generator: torch.Generator) -> Tuple[int, int]:
+    """Give the winners of two tournaments; `candidates` run from best to worst."""
+    winners: List[int] = []
+    for _ in range(2):
+        rest = [k for k in candidates if k not in winners]
+        # Position in the ranking: the least one wins.
+        drawn = torch.randperm(len(rest), generator=generator)[:size]
+        winners.append(rest[int(drawn.min())])
+    return winners[0], winners[1]
+
+
+def draw_shares(
+    num_children: int, gene_dim: int, rule: str, num_points: int, generator: torch.Generator
+) -> Tensor:
+    """Say how much of every component of a child comes from its first parent.
+
+    Args:
+        num_children: R.
+        gene_dim: G.
+        rule: "average", half of everything (nothing is drawn); "uniform", each component from
+            one parent or the other; "k_point", the gene is cut at random places and the
+            parents take turns.
+        num_points: cuts of "k_point", at most G - 1.
+        generator: CPU generator of the population.
+
+    Returns:
+        [R, G] in [0, 1].
+
+    Source: EPO paper section 4.1 (average; it names k-point and uniform crossover as others).
+    """
+    if rule == "average":
+        return torch.full((num_children, gene_dim), 0.5)
+    if rule == "uniform":
+        return torch.randint(2, (num_children, gene_dim), generator=generator).float()
+    order = torch.stack(
+        [torch.randperm(gene_dim - 1, generator=generator) for _ in range(num_children)]
+    )
+    is_cut = torch.zeros(num_children, gene_dim)
+    is_cut.scatter_(1, 1 + order[:, :num_points], 1.0)  # a cut lies before a component
+    first = torch.randint(2, (num_children, 1), generator=generator)  # who begins
+    return (is_cut.cumsum(dim=1) + first) % 2
+
+
+def crossover(genes: Tensor, parents: Parents, shares: Tensor) -> Tensor:
+    """Mix the rows of the two parents of every child.
 
     Args:
         genes: [K, G] present genes.
         parents: R pairs of agent indices.
+        shares: [R, G] or [R, 1] share of the first parent, in [0, 1].
 
     Returns:
         [R, G] children, a new tensor.
-
-    Source: EPO paper section 4.1.
     """
-    pairs = torch.tensor(parents, device=genes.device)
-    return genes[pairs].mean(dim=1)  # [R, 2, G] -> [R, G]
+    first, second = genes[torch.tensor(parents, device=genes.device)].unbind(1)
+    return shares * first + (1.0 - shares) * second
 
 
 def mutate(children: Tensor, noise: Tensor, sigma: float) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Tuple
 
 from epo.config import EvolutionCfg
-from epo.population.operators import PARENT_RULES
+from epo.population.operators import CROSSOVERS, PARENT_RULES
 
-TRIGGERS = ("fitness_gap", "interval")
+TRIGGERS = ("fitness_gap", "confident_gap", "interval")
 LOG_STD_RULES = ("keep", "average")
 
 
@@ -30,6 +30,7 @@ def check(cfg: EvolutionCfg, num_agents: int) -> None:
     for name, options in (
         ("trigger", TRIGGERS),
         ("parents", PARENT_RULES),
+        ("crossover", CROSSOVERS),
         ("log_std", LOG_STD_RULES),
     ):
         if getattr(cfg, name) not in options:
@@ -43,9 +44,13 @@ def check(cfg: EvolutionCfg, num_agents: int) -> None:
         ("num_elites", 0),
         ("num_replaced", 0),
         ("mutation_sigma", 0),
+        ("tournament_size", 1),
+        ("crossover_points", 1),
     ):
         if not getattr(cfg, name) >= least:
             raise ValueError(f"{name}={getattr(cfg, name)}: must be at least {least}")
+    if not 0 < cfg.confidence < 1:
+        raise ValueError(f"confidence={cfg.confidence}: must be between 0 and 1")
     if num_agents < 3:
         return
     if cfg.num_elites >= num_agents - 1:

@@ -332,3 +332,50 @@ def test_generation_row_holds_plain_values() -> None:
     }
     assert evolution.lineage.ids == [4, 1, 2, 3]
     assert json.loads(generation.to_row()["parents"]) == [[3, 2]]
+
+
+def test_confident_gap_needs_a_gap_beyond_its_confidence_interval() -> None:
+    # Three agents with standard error 1: Tukey's width at 95 % is 3.314. Eq. 3 with gap_ratio 0
+    # asks for a gap above 0, so a gap of 3 is not enough and one of 4 is.
+    settings = {"trigger": "confident_gap", "gap_ratio": 0.0, "noise_guard": 0.0}
+    for gap, expected in ((3.0, False), (4.0, True)):
+        evolution = Evolution(eager("epo", **settings), 3, 4, seed=0)
+        fitness = known([0.0, gap, 1.0], error=1.0)
+        evolution.step(0, fitness)
+        assert (evolution.step(1, fitness) is not None) == expected, evolution.verdict
+        assert "95 % confidence" in evolution.verdict
+
+
+def test_plain_gap_does_not_ask_for_confidence() -> None:
+    cfg = eager("epo", trigger="fitness_gap", gap_ratio=0.0, noise_guard=0.0)
+    force(Evolution(cfg, 3, 4, seed=0), known([0.0, 3.0, 1.0], error=1.0))
+
+
+@pytest.mark.parametrize("crossover", ["uniform", "k_point"])
+def test_child_has_components_of_its_parents_only(crossover: str) -> None:
+    cfg = eager("epo", crossover=crossover, mutation_sigma=0.0)
+    evolution, gene = Evolution(cfg, 8, 6, seed=0), make_gene(8, 6)
+    before = gene.detach().clone()
+    generation = force(evolution, known([float(k) for k in range(8)]))
+    evolution.apply(generation, gene)
+    for child, (first, second) in zip(generation.replaced, generation.parents):
+        of_first, of_second = gene[child] == before[first], gene[child] == before[second]
+        assert (of_first | of_second).all()
+        assert of_first.any() and of_second.any()
+    assert crossover in generation.to_row()["operator"]
+
+
+def test_crossover_and_parents_leave_the_mutation_stream_of_the_defaults_alone() -> None:
+    fitness = known([float(k) for k in range(8)])
+    first = force(Evolution(eager("epo_official"), 8, 4, seed=3), fitness)
+    other = force(Evolution(eager("epo_official", crossover="uniform"), 8, 4, seed=3), fitness)
+    assert torch.equal(first.noise, other.noise)
+
+
+@pytest.mark.parametrize("rule", ["tournament", "proportional"])
+def test_parent_rules_give_a_whole_generation(rule: str) -> None:
+    evolution, gene = Evolution(eager("epo", parents=rule), 8, 4, seed=0), make_gene(8)
+    generation = force(evolution, known([float(k) for k in range(8)]))
+    evolution.apply(generation, gene)
+    assert rule in generation.to_row()["operator"]
+    assert all(7 not in pair for pair in generation.parents)  # the leader is no parent

@@ -13,10 +13,12 @@ from epo.envs import Step
 from epo.population.fitness import (
     Fitness,
     FitnessTracker,
+    confidence_width,
     expected_range,
     fitness_range,
     gap_threshold,
     noise_threshold,
+    range_quantile,
 )
 from tests.golden import golden
 
@@ -265,3 +267,17 @@ def test_noise_threshold_is_passed_by_chance_in_few_populations_of_equals() -> N
 def test_noise_threshold_is_infinite_while_an_error_is_unknown() -> None:
     assert noise_threshold(torch.tensor([0.1, math.inf]), factor=1.5) == math.inf
     assert noise_threshold(torch.tensor([0.1, math.inf]), factor=0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("num_agents", "level", "quantile"),
+    # Tables of the studentised range for infinite degrees of freedom.
+    [(2, 0.95, 2.772), (3, 0.95, 3.314), (10, 0.95, 4.474), (3, 0.99, 4.120)],
+)
+def test_range_quantile_equals_the_tables(num_agents: int, level: float, quantile: float) -> None:
+    assert range_quantile(num_agents, level) == pytest.approx(quantile, abs=1e-3)
+
+
+def test_confidence_width_scales_with_the_error() -> None:
+    width = confidence_width(torch.tensor([2.0, 2.0, 2.0]), level=0.95)
+    assert width == pytest.approx(2.0 * 3.314, abs=2e-3)

@@ -8,6 +8,7 @@ import torch
 from epo.population.operators import (
     crossover,
     draw_parents,
+    draw_shares,
     mutate,
     rank,
     replace,
@@ -36,7 +37,8 @@ def test_operators_reproduce_released_generation(case: int) -> None:
         leader_is_parent=True,
     )
     parents = draw_parents(selection, scores, "top2", torch.Generator())
-    replace(gene, selection.replaced, crossover(gene, parents))
+    half = gene.detach().new_full((1, 1), 0.5)
+    replace(gene, selection.replaced, crossover(gene, parents, half))
 
     assert parents == [tuple(data[f"generation{case}/parents"])]
     assert selection.replaced == [int(data[f"generation{case}/replaced"])]
@@ -117,3 +119,83 @@ def test_replace_edits_the_same_parameter_and_no_other_row() -> None:
     assert gene[2].tolist() == [-1.0, -2.0]
     assert gene[0].tolist() == [-3.0, -4.0]
     assert torch.equal(gene[[1, 3]], before[[1, 3]])
+
+
+def _five_agents() -> torch.Tensor:
+    """Best to worst: 3 (8), 2 (4), 1 (2), 0 (1); the leader 4 is no candidate."""
+    return torch.tensor([1.0, 2.0, 4.0, 8.0, 9.0])
+
+
+@pytest.mark.parametrize("rule", ["tournament", "proportional"])
+def test_two_parents_differ_and_are_candidates(rule: str) -> None:
+    fitness = _five_agents()
+    selection = select(fitness, leader_id=4, num_elites=1, num_replaced=1)
+    selection = selection._replace(replaced=[0] * 500)
+    parents = draw_parents(selection, fitness, rule, torch.Generator().manual_seed(0))
+    assert all(a != b and {a, b} <= {0, 1, 2, 3} for a, b in parents)
+
+
+def test_tournament_of_two_prefers_the_better_by_rank() -> None:
+    fitness, num = _five_agents(), 6000
+    selection = select(fitness, leader_id=4, num_elites=1, num_replaced=1)
+    parents = draw_parents(
+        selection._replace(replaced=[0] * num),
+        fitness,
+        "tournament",
+        torch.Generator().manual_seed(0),
+        tournament_size=2,
+    )
+    first = torch.tensor([a for a, _ in parents])
+    share = torch.bincount(first, minlength=4).double() / num
+    # Pairs of 4: the best is in 3 of 6, the second wins 2 of 6, the third 1 of 6, the last none.
+    expected = torch.tensor([0.0, 1 / 6, 2 / 6, 3 / 6], dtype=torch.float64)
+    # 5 standard errors of a share are below 5 * 0.5 / sqrt(6000) = 0.033.
+    torch.testing.assert_close(share, expected, rtol=0.0, atol=0.033)
+
+
+def test_tournament_of_everyone_takes_the_two_best() -> None:
+    fitness = _five_agents()
+    selection = select(fitness, leader_id=4, num_elites=1, num_replaced=1)
+    parents = draw_parents(selection, fitness, "tournament", torch.Generator(), tournament_size=9)
+    assert parents == [(3, 2)]
+
+
+def test_proportional_draws_by_fitness_above_the_worst() -> None:
+    fitness, num = _five_agents(), 6000
+    selection = select(fitness, leader_id=4, num_elites=1, num_replaced=1)
+    parents = draw_parents(
+        selection._replace(replaced=[0] * num),
+        fitness,
+        "proportional",
+        torch.Generator().manual_seed(0),
+    )
+    share = torch.bincount(torch.tensor([a for a, _ in parents]), minlength=4).double() / num
+    # Above the worst of them: 0, 1, 3, 7 of 11.
+    expected = torch.tensor([0.0, 1 / 11, 3 / 11, 7 / 11], dtype=torch.float64)
+    torch.testing.assert_close(share, expected, rtol=0.0, atol=0.033)
+
+
+def test_average_crossover_halves_everything() -> None:
+    shares = draw_shares(2, 3, "average", 1, torch.Generator())
+    genes = torch.tensor([[0.0, 2.0, 4.0], [2.0, 2.0, 0.0]])
+    assert crossover(genes, [(0, 1), (1, 1)], shares).tolist() == [[1.0, 2.0, 2.0], [2.0, 2.0, 0.0]]
+
+
+def test_uniform_crossover_takes_each_component_from_either_parent() -> None:
+    shares = draw_shares(4000, 8, "uniform", 1, torch.Generator().manual_seed(0))
+    assert set(shares.unique().tolist()) == {0.0, 1.0}
+    # 5 standard errors of a mean of 4000: 0.04.
+    torch.testing.assert_close(shares.mean(0), torch.full((8,), 0.5), rtol=0.0, atol=0.04)
+
+
+@pytest.mark.parametrize("num_points", [1, 2, 7])
+def test_k_point_crossover_changes_parent_k_times(num_points: int) -> None:
+    shares = draw_shares(500, 8, "k_point", num_points, torch.Generator().manual_seed(0))
+    assert set(shares.unique().tolist()) == {0.0, 1.0}
+    assert (shares.diff(dim=1).abs().sum(dim=1) == num_points).all()
+    assert shares[:, 0].mean().item() == pytest.approx(0.5, abs=0.112)  # 5 standard errors
+
+
+def test_k_point_crossover_cuts_between_all_components_at_most() -> None:
+    shares = draw_shares(3, 4, "k_point", 99, torch.Generator().manual_seed(0))
+    assert (shares.diff(dim=1).abs() == 1.0).all()
