@@ -110,30 +110,36 @@ class RandomizationCfg:
     """Ranges of domain randomisation; only what `task.randomize` names takes effect.
 
     The physical quantities are drawn once per environment and stay for the run, so thousands of
-    worlds cover the range. Source of the ranges: [U] `AllegroKuka.yaml`, the disabled block,
-    narrowed where it says so.
+    worlds cover the range; noise and latency are drawn per control step and per episode. Source
+    of the ranges: [U] `AllegroKuka.yaml`, the disabled block, narrowed where it says so.
     """
 
     object_size: List[float] = field(default_factory=lambda: [0.9, 1.1])
-    """Factor of all edges, uniform; the observation keeps the nominal size ([U]: 0.5 to 2)."""
+    """Factor of all edges, uniform ([U]: 0.5 to 2). Physics and rewards have the true box, the
+    observation shows size and keypoints of the nominal one."""
     object_mass: List[float] = field(default_factory=lambda: [0.5, 1.5])
-    """Factor of the mass, uniform ([U])."""
+    """Factor of the mass that the density gives the box of randomised size, uniform ([U])."""
     object_friction: List[float] = field(default_factory=lambda: [0.7, 1.3])
-    """Sliding friction of the object, uniform ([U])."""
+    """Sliding friction of the object, which alone counts in its contacts, uniform ([U])."""
     stiffness: List[float] = field(default_factory=lambda: [0.75, 1.5])
     """Factor of every drive's stiffness, log-uniform per joint ([U]: uniform)."""
     damping: List[float] = field(default_factory=lambda: [0.5, 2.0])
     """Factor of every drive's damping, log-uniform per joint ([U]: 0.3 to 3)."""
     observation_noise: List[float] = field(default_factory=lambda: [0.002, 0.001])
-    """Standard deviations of noise per step and of an offset per episode ([U])."""
+    """Standard deviations of noise per step and of an offset per episode, in the units of the
+    observation ([U]). Only measured entries get noise: joints, poses, velocities and keypoints."""
     action_noise: List[float] = field(default_factory=lambda: [0.05, 0.015])
-    """Standard deviations of noise per step and of an offset per episode ([U])."""
+    """Standard deviations of noise per step and of an offset per episode, added to clamped
+    actions, which are clamped again ([U])."""
     action_latency: List[int] = field(default_factory=lambda: [0, 2])
-    """Control steps until an action takes effect, least and most, drawn per episode (ours)."""
+    """Control steps until an action takes effect, least and most, uniform per episode (ours).
+    Until then the first action of the episode is held."""
 
 
 RANDOMIZED = tuple(item.name for item in fields(RandomizationCfg))
 """Names for `task.randomize`, beside `all`."""
+_FACTORS = ("object_size", "object_mass", "stiffness", "damping")
+"""Those of them that multiply: zero would switch the quantity off."""
 
 
 @dataclass
@@ -223,7 +229,7 @@ def check(cfg: AllegroKukaCfg) -> None:
     if cfg.observe_wall and cfg.wall != "partition":
         refuse("task.observe_wall", True, "only task.wall=partition moves; set it to false")
     _check_components(cfg)
-    _check_randomization(cfg.randomization)
+    _check_randomization(cfg)
 
 
 def _check_components(cfg: AllegroKukaCfg) -> None:
@@ -261,13 +267,18 @@ def _check_components(cfg: AllegroKukaCfg) -> None:
         )
 
 
-def _check_randomization(ranges: RandomizationCfg) -> None:
+def _check_randomization(cfg: AllegroKukaCfg) -> None:
+    ranges = cfg.randomization
     for item in fields(ranges):
         low_high = getattr(ranges, item.name)
         setting = f"task.randomization.{item.name}"
-        if len(low_high) != 2 or min(low_high) < 0:
+        if len(low_high) != 2 or not all(0 <= value < float("inf") for value in low_high):
             refuse(setting, low_high, "give two numbers of at least 0")
         if not item.name.endswith("_noise") and low_high[0] > low_high[1]:
             refuse(setting, low_high, "give the lower one first")
-        if item.name in ("object_size", "object_mass", "stiffness") and not low_high[0] > 0:
+        if item.name in _FACTORS and not low_high[0] > 0:
             refuse(setting, low_high, "give positive factors")
+    latency = ranges.action_latency
+    if "action_latency" in randomized(cfg) and latency[1] >= cfg.episode_length:
+        way_out = f"give less than task.episode_length={cfg.episode_length}"
+        refuse("task.randomization.action_latency", latency, way_out)

@@ -60,6 +60,12 @@ def at(episode: Episode, rows: Rows) -> Episode:
     return Episode(*(getattr(episode, item.name)[..., rows] for item in fields(Episode)))
 
 
+def put(into: Tensor, rows: Rows, mask: Tensor, value: Tensor) -> None:
+    """Write `value` [M, ...] to the `rows` of `into` [N, ...] where `mask` [N] holds."""
+    chosen = mask[rows].view(-1, *[1] * (value.dim() - 1))
+    into[rows] = torch.where(chosen, value, into[rows])
+
+
 def with_minima(episode: Episode, geometry: Geometry) -> Episode:
     """Let closest distances that are unset take their present value."""
     keypoint, fingertip = episode.closest_keypoint, episode.closest_fingertip

@@ -2,35 +2,59 @@
 
 Source: IsaacGymEnvs `allegro_kuka_base.py` and `allegro_kuka_two_arms.py`,
 populate_obs_and_states_buffers. Quaternions in it are xyzw, positions relative to the palm
-centre, velocities in the world frame.
+centre, velocities in the world frame. Ours: the pose of a movable wall, 7 numbers in the world
+frame, at the end.
 """
 
 from __future__ import annotations
 
+from typing import Optional
+
 import torch
 from torch import Tensor
 
+from tasks.allegro_kuka.blocks import blocks
+from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.episode import Episode
-from tasks.allegro_kuka.geometry import KEYPOINT_CORNERS, Geometry, Readout
+from tasks.allegro_kuka.geometry import Geometry, Readout
 
 LIMIT = 10.0
 """Bound of every entry ([U] `clampAbsObservations`)."""
 REWARD_SCALE = 0.01
-"""Factor of the reward in the last entry."""
+"""Factor of the observed reward."""
+BOOKKEEPING = (
+    "object_scale",
+    "closest_keypoint",
+    "closest_fingertip",
+    "lifted",
+    "progress",
+    "successes",
+    "reward",
+)
+"""Parts of the observation that the task knows instead of measuring them."""
 
 
-def dimension(subtask: str, num_arms: int) -> int:
+def dimension(subtask: str, num_arms: int, observe_wall: bool = False) -> int:
     """Give O, the length of the observation."""
-    keypoints = len(KEYPOINT_CORNERS[subtask])
-    # joints 46, palm centre and body 13, fingertips 12, keypoints to the palm 3K: per arm
-    per_arm = 46 + 13 + 12 + 3 * keypoints
-    closest_fingertip = 4 if num_arms == 1 else 0
-    # object body 10, keypoints to the goal 3K, scale 3, five single numbers
-    return num_arms * per_arm + 10 + 3 * keypoints + 3 + closest_fingertip + 5
+    return max(part.stop for part in blocks(subtask, num_arms, observe_wall).values())
+
+
+def measured(cfg: AllegroKukaCfg, device: torch.device) -> Tensor:
+    """Tell which entries [O] are measured on robot, object and wall: all but `BOOKKEEPING`."""
+    parts = blocks(cfg.subtask, cfg.num_arms, cfg.observe_wall)
+    mask = torch.ones(dimension(cfg.subtask, cfg.num_arms, cfg.observe_wall), dtype=torch.bool)
+    for name in BOOKKEEPING:
+        mask[parts.get(name, slice(0))] = False
+    return mask.to(device)
 
 
 def observe(
-    state: Readout, geometry: Geometry, episode: Episode, object_scale: Tensor, reward: Tensor
+    state: Readout,
+    geometry: Geometry,
+    episode: Episode,
+    object_scale: Tensor,
+    reward: Tensor,
+    wall_pose: Optional[Tensor] = None,
 ) -> Tensor:
     """Assemble the observation.
 
@@ -38,8 +62,9 @@ def observe(
         state: present joints and sites.
         geometry: present points and distances.
         episode: bookkeeping before this step's reward, with no minimum unset.
-        object_scale: [N, 3] box size, 1 = 5 cm.
+        object_scale: [N, 3] nominal box size, 1 = 5 cm.
         reward: [N] of this step, task units.
+        wall_pose: [N, 7] m, wxyz; None: not observed.
 
     Returns:
         [N, O] within +-10 and free of NaN, which worlds that went bad would show.
@@ -65,6 +90,8 @@ def observe(
         (episode.successes + 1.0).log(),
         REWARD_SCALE * reward,
     ]
+    if wall_pose is not None:
+        rows += [wall_pose.T[:3], wall_pose.T[4:], wall_pose.T[3]]
     joints = scale_joints(state.joint_pos, state.joint_lower, state.joint_upper)
     rest = torch.cat([row.reshape(-1, num_envs) for row in rows])  # [O - 46 A, N]
     observation = torch.cat((joints, state.joint_vel, rest.T), dim=-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -52,6 +52,7 @@ def score(
     joint_vel: Tensor,
     tolerance: Tensor,
     valid: Tensor,
+    lift_threshold: Tensor,
 ) -> Score:
     """Reward one control step and keep the books.
 
@@ -61,13 +62,14 @@ def score(
         geometry: present points and distances.
         object_height: [N] of the object's centre, m.
         joint_vel: [N, 23 A] rad/s.
-        tolerance: [] present tolerance, m.
+        tolerance: [N] float64 present tolerance, m.
         valid: [N] bool, worlds whose physics can be trusted; the others earn nothing.
+        lift_threshold: [N] height above 0.58 m that counts as lifted, m.
 
     Source: IsaacGymEnvs `allegro_kuka_base.py`, compute_kuka_reward and the rewards it calls.
     """
     reward = cfg.reward
-    lift, bonus, lifted = lifting(object_height, episode.lifted, reward.lift_threshold_m)
+    lift, bonus, lifted = lifting(object_height, episode.lifted, lift_threshold)
     fingertip, closest_fingertip = approach(
         episode.closest_fingertip, geometry.fingertip_distance, _MAX_FINGERTIP_STEP_M
     )
@@ -77,7 +79,8 @@ def score(
     keypoint, closest_keypoint = approach(
         episode.closest_keypoint, geometry.keypoint_distance, _MAX_KEYPOINT_STEP_M
     )
-    near = (geometry.keypoint_distance <= tolerance * cfg.keypoint_scale) & valid
+    reach = (tolerance * cfg.keypoint_scale).to(object_height.dtype)
+    near = (geometry.keypoint_distance <= reach) & valid
     near_steps = hold(episode.near_steps, near, cfg.consecutive_hold)
     success = near & (near_steps >= cfg.success_hold_steps)
     arm_speed, hand_speed = joint_speeds(joint_vel)
@@ -106,20 +109,20 @@ def score(
 
 
 def lifting(
-    object_height: Tensor, lifted: Tensor, threshold_m: float
+    object_height: Tensor, lifted: Tensor, threshold: Union[Tensor, float]
 ) -> Tuple[Tensor, Tensor, Tensor]:
     """Reward raising the object until it is lifted, and the step that lifts it.
 
     Args:
         object_height: [N] m.
         lifted: [N] bool, before this step.
-        threshold_m: height above 0.58 m that counts as lifted, m.
+        threshold: height above 0.58 m that counts as lifted, m; [N] or one for all.
 
     Returns:
         height earned [N] m, bonus [N] bool, lifted [N] bool after this step.
     """
     height = object_height - _LIFT_ORIGIN_M
-    now = lifted | (height > threshold_m)
+    now = lifted | (height > threshold)
     return height.clamp(0.0, _MAX_LIFT_M) * ~now, now & ~lifted, now
 
 

@@ -1,4 +1,4 @@
-"""The Allegro-Kuka scene: robots, table, object and goal marker as one MuJoCo model.
+"""The Allegro-Kuka scene: robots, table, object, goal and wall as one MuJoCo model.
 
 Source: IsaacGymEnvs, `table_narrow.urdf`, `table_wide.urdf`, `allegro_kuka_base.py`.
 """
@@ -8,17 +8,18 @@ Source: IsaacGymEnvs, `table_narrow.urdf`, `table_wide.urdf`, `allegro_kuka_base
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import mujoco
 import numpy as np
 
+from tasks.allegro_kuka.bucket import BUCKET_START, add_bucket
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.objects import BASE_SIZE_M, DENSITY
 from tasks.allegro_kuka.physics import PHYSICS_PRESETS, SELF_COLLISION, PhysicsCfg
-from tasks.allegro_kuka.resets import SPAWN_HEIGHT_M
+from tasks.allegro_kuka.resets import SPAWN_HEIGHT_M, SPAWN_SIDE_M
 from tasks.allegro_kuka.robot import ARM, HAND, HOME_ARM, HOME_HAND, JOINT_NAMES, SITES
 from tasks.allegro_kuka.robot_model import OBJECT_BIT, STATIC_BIT, add_robot
+from tasks.allegro_kuka.view import VIEWS, add_view
+from tasks.allegro_kuka.walls import add_wall
 from tasks.engines.layout import Layout
 
 BASE_POSES: dict[int, tuple[tuple[tuple[float, float, float], float], ...]] = {
@@ -28,15 +29,17 @@ BASE_POSES: dict[int, tuple[tuple[tuple[float, float, float], float], ...]] = {
 """Position (m) and yaw (rad) of each robot's base, by number of arms."""
 TABLE_HALF_SIZE = {1: (0.2375, 0.2, 0.15), 2: (0.55, 0.2, 0.15)}
 TABLE_CENTRE = (0.0, 0.0, 0.38)
-OBJECT_START = (0.0, 0.0, SPAWN_HEIGHT_M)
+OBJECT_START = {arms: (side_m, 0.0, SPAWN_HEIGHT_M) for arms, side_m in SPAWN_SIDE_M.items()}
+"""Nominal spawn of the object by number of arms, m; with two arms on the right."""
 GOAL_RADIUS_M = 0.01875
 """The ball that marks a goal position: radius .0375 at scale .5."""
+GOALS = {"regrasping": "sphere", "reorientation": "box", "throw": "bucket"}
+"""What the goal is, by `task.subtask`."""
 
 _TABLE_RGBA = (0.70, 0.58, 0.45, 1.0)
 _OBJECT_RGBA = (0.13, 0.45, 0.75, 1.0)
 _GOAL_RGBA = (0.20, 0.75, 0.35, 0.45)
 _FLOOR_RGB = ((0.80, 0.82, 0.84), (0.75, 0.77, 0.79))
-_SKY_RGB = ((0.93, 0.95, 0.97), (0.60, 0.68, 0.76))
 
 
 def task_scene(cfg: AllegroKukaCfg, physics: str) -> tuple[mujoco.MjModel, Layout, int]:
@@ -50,47 +53,40 @@ def task_scene(cfg: AllegroKukaCfg, physics: str) -> tuple[mujoco.MjModel, Layou
         The model, the addresses of its parts and the physics steps per control step.
     """
     settings = PHYSICS_PRESETS[physics]
-    goal = "box" if cfg.subtask == "reorientation" else "sphere"
-    model, layout = build_scene(cfg.num_arms, goal, settings)
+    model, layout = build_scene(cfg.num_arms, GOALS[cfg.subtask], settings, cfg.wall)
     return model, layout, settings.substeps
 
 
 def build_scene(
-    num_arms: int,
-    goal: str,
-    physics: PhysicsCfg | None = None,
-    extend: Callable[[mujoco.MjSpec], None] | None = None,
+    num_arms: int, goal: str, physics: PhysicsCfg | None = None, wall: str = "none"
 ) -> tuple[mujoco.MjModel, Layout]:
     """Compile the scene.
 
     Args:
         num_arms: 1 or 2.
-        goal: marker of the goal: `box` copies the object, `sphere` is a small ball.
+        goal: `box` copies the object, `sphere` is a small ball, `bucket` a thing to hit.
         physics: settings, `PhysicsCfg()` if None.
-        extend: adds further bodies to the finished scene. What blocks robots and object takes
-            contype `STATIC_BIT`; a free body takes `OBJECT_BIT` and accepts `STATIC_BIT`.
+        wall: what stands between two arms, as in `task.wall`.
 
     Returns:
         The model and the addresses of its parts.
     """
-    spec = scene_spec(num_arms, goal, physics or PhysicsCfg())
-    if extend is not None:
-        extend(spec)
+    spec = scene_spec(num_arms, goal, physics or PhysicsCfg(), wall)
     _add_home(spec, num_arms)
     model = spec.compile()
     return model, _layout(model, num_arms)
 
 
-def scene_spec(num_arms: int, goal: str, physics: PhysicsCfg) -> mujoco.MjSpec:
+def scene_spec(num_arms: int, goal: str, physics: PhysicsCfg, wall: str = "none") -> mujoco.MjSpec:
     """Describe the scene, uncompiled; arguments as in `build_scene`.
 
     Raises:
-        ValueError: for another number of arms, an unknown marker or self collision mode.
+        ValueError: for another number of arms, an unknown goal, wall or self collision mode.
     """
     if num_arms not in BASE_POSES:
         raise ValueError(f"num_arms={num_arms}: this scene has 1 or 2 arms")
-    if goal not in ("box", "sphere"):
-        raise ValueError(f"goal={goal!r}: choose 'box' (pose goals) or 'sphere' (point goals)")
+    if goal not in GOALS.values():
+        raise ValueError(f"goal={goal!r}: choose one of {', '.join(GOALS.values())}")
     if physics.self_collision not in SELF_COLLISION:
         raise ValueError(
             f"self_collision={physics.self_collision!r}: choose one of {', '.join(SELF_COLLISION)}"
@@ -100,12 +96,13 @@ def scene_spec(num_arms: int, goal: str, physics: PhysicsCfg) -> mujoco.MjSpec:
     spec.modelname = f"allegro_kuka_{num_arms}_arm"
     _set_options(spec, physics)
     _add_static(spec, num_arms)
-    _add_object(spec, physics)
+    _add_object(spec, num_arms, physics)
     for arm, (xyz, yaw) in enumerate(BASE_POSES[num_arms]):
         add_robot(spec, arm, num_arms, xyz, yaw, physics)
-    _add_goal(spec, goal)
+    _add_goal(spec, num_arms, goal)
+    add_wall(spec, wall)
     _add_sensors(spec, num_arms)
-    _add_view(spec, num_arms)
+    add_view(spec, VIEWS[_view(num_arms, goal, wall)])
     return spec
 
 
@@ -152,11 +149,11 @@ def _add_static(spec: mujoco.MjSpec, num_arms: int) -> None:
     )  # fmt: skip
 
 
-def _add_object(spec: mujoco.MjSpec, physics: PhysicsCfg) -> None:
+def _add_object(spec: mujoco.MjSpec, num_arms: int, physics: PhysicsCfg) -> None:
     """Add the free box at scale 1; engines give every world its own size, mass and friction."""
     half = BASE_SIZE_M / 2
     mass = DENSITY * BASE_SIZE_M**3
-    body = spec.worldbody.add_body(name="object", pos=OBJECT_START, explicitinertial=True)
+    body = spec.worldbody.add_body(name="object", pos=OBJECT_START[num_arms], explicitinertial=True)
     # Solid box: m/3 (hy^2 + hz^2) about x, and so on.
     body.mass, body.inertia = mass, np.full(3, mass / 3 * 2 * half**2)
     body.ipos = np.zeros(3)  # Left unset, the compiler takes the body's own position.
@@ -170,9 +167,13 @@ def _add_object(spec: mujoco.MjSpec, physics: PhysicsCfg) -> None:
     body.add_site(name="object", size=(0.005,) * 3, group=4)
 
 
-def _add_goal(spec: mujoco.MjSpec, goal: str) -> None:
-    """Add the goal marker, which touches nothing."""
-    body = spec.worldbody.add_body(name="goal", mocap=True, pos=OBJECT_START)
+def _add_goal(spec: mujoco.MjSpec, num_arms: int, goal: str) -> None:
+    """Add the goal: the bucket, or a marker, which touches nothing."""
+    start = BUCKET_START if goal == "bucket" else OBJECT_START[num_arms]
+    body = spec.worldbody.add_body(name="goal", mocap=True, pos=start)
+    if goal == "bucket":
+        add_bucket(body)
+        return
     is_box = goal == "box"
     body.add_geom(
         name="goal",
@@ -213,29 +214,11 @@ def _add_sensors(spec: mujoco.MjSpec, num_arms: int) -> None:
             )
 
 
-def _add_view(spec: mujoco.MjSpec, num_arms: int) -> None:
-    """Add light and the camera `front`, which sees the whole scene from across the table."""
-    eye = np.array((0.9, -1.15, 1.35) if num_arms == 1 else (0.0, -2.3, 1.5))
-    aim = np.array((0.0, 0.25, 0.55) if num_arms == 1 else (0.0, 0.0, 0.62))
-    back = (eye - aim) / np.linalg.norm(eye - aim)
-    right = np.cross((0.0, 0.0, 1.0), back)
-    right /= np.linalg.norm(right)
-    quat = np.zeros(4)
-    mujoco.mju_mat2Quat(quat, np.stack([right, np.cross(back, right), back], axis=1).ravel())
-    spec.worldbody.add_camera(name="front", pos=eye, quat=quat, fovy=45)
-    directional = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
-    spec.worldbody.add_light(
-        pos=(0.5, -1, 3), dir=(-0.2, 0.4, -1), type=directional, castshadow=True, diffuse=(0.6,) * 3
-    )
-    spec.add_texture(
-        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, width=256, height=1536,
-        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT, rgb1=_SKY_RGB[0], rgb2=_SKY_RGB[1],
-    )  # fmt: skip
-    visual = spec.visual
-    visual.headlight.ambient, visual.headlight.diffuse = (0.35,) * 3, (0.35,) * 3
-    visual.headlight.specular = (0.05,) * 3
-    visual.global_.offwidth, visual.global_.offheight = 1920, 1080
-    visual.quality.shadowsize = 4096
+def _view(num_arms: int, goal: str, wall: str) -> str:
+    """Give the name of the scene's view in `VIEWS`."""
+    if wall != "none":
+        return "walls"
+    return "two_arms" if num_arms == 2 else "throw" if goal == "bucket" else "one_arm"
 
 
 def _sensor_block(model: mujoco.MjModel, quantity: str, num_arms: int) -> slice:
@@ -245,28 +228,39 @@ def _sensor_block(model: mujoco.MjModel, quantity: str, num_arms: int) -> slice:
     return slice(int(first.adr[0]), int(last.adr[0] + last.dim[0]))
 
 
+def _free_joint(model: mujoco.MjModel, name: str) -> tuple[slice, slice]:
+    """Give the part of qpos and of qvel that a free joint has; empty without such a joint."""
+    if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name) < 0:
+        return slice(0, 0), slice(0, 0)
+    joint = model.joint(name)
+    qpos, dof = int(joint.qposadr[0]), int(joint.dofadr[0])
+    return slice(qpos, qpos + 7), slice(dof, dof + 6)
+
+
 def _layout(model: mujoco.MjModel, num_arms: int) -> Layout:
     joint_names = _joint_names(num_arms)
     num_joints = len(joint_names)
-    robot, free = model.joint(joint_names[0]), model.joint("object")
+    robot = model.joint(joint_names[0])
     qpos, dof = int(robot.qposadr[0]), int(robot.dofadr[0])
-    object_qpos, object_dof = int(free.qposadr[0]), int(free.dofadr[0])
+    object_qpos, object_dof = _free_joint(model, "object")
+    wall_qpos, wall_dof = _free_joint(model, "wall")
     goal = model.geom("goal")
+    goal_collides = bool(goal.contype[0])
     return Layout(
         num_arms=num_arms,
         joint_names=joint_names,
         joint_qpos=slice(qpos, qpos + num_joints),
         joint_dof=slice(dof, dof + num_joints),
-        object_qpos=slice(object_qpos, object_qpos + 7),
-        object_dof=slice(object_dof, object_dof + 6),
+        object_qpos=object_qpos,
+        object_dof=object_dof,
         object_body=model.body("object").id,
         object_geom=model.geom("object").id,
         goal_mocap=int(model.body("goal").mocapid[0]),
         goal_geom=goal.id,
-        goal_copies_object=goal.type[0] == mujoco.mjtGeom.mjGEOM_BOX,
-        goal_collides=bool(goal.contype[0]),
-        wall_qpos=slice(0, 0),
-        wall_dof=slice(0, 0),
+        goal_copies_object=not goal_collides and goal.type[0] == mujoco.mjtGeom.mjGEOM_BOX,
+        goal_collides=goal_collides,
+        wall_qpos=wall_qpos,
+        wall_dof=wall_dof,
         site_pos=_sensor_block(model, "pos", num_arms),
         site_quat=_sensor_block(model, "quat", num_arms),
         site_linvel=_sensor_block(model, "linvel", num_arms),

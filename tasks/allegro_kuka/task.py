@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
 
 from epo.envs import EnvSpec, Step
-from tasks.allegro_kuka import curriculum, episode, forces, observations, rewards
+from tasks.allegro_kuka import curriculum, episode, forces, objects, observations, rewards
 from tasks.allegro_kuka.actions import joint_targets
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.draws import Draws
-from tasks.allegro_kuka.episode import Episode
-from tasks.allegro_kuka.geometry import Rows, keypoint_points, measure, read, rotate, site_points
-from tasks.allegro_kuka.objects import half_size
+from tasks.allegro_kuka.episode import Episode, put
+from tasks.allegro_kuka.geometry import (
+    Geometry,
+    Readout,
+    Rows,
+    keypoint_points,
+    measure,
+    read,
+    rotate,
+    site_points,
+)
+from tasks.allegro_kuka.randomization import Disturbances
 from tasks.engines.simulator import Simulator
 
 FLOOR_M = 0.1
@@ -35,29 +44,41 @@ class AllegroKuka:
 
     Attributes:
         episode: bookkeeping of the present episodes.
-        curriculum: state of the tolerance curriculum.
+        curriculum: state of the tolerance curriculum, or of each agent's after `separate`.
         targets: [N, 23 A] joint targets, rad.
         force: [N, 3] random force on the object, object frame, N.
         goal_pose: [N, 7] m, wxyz.
-        terms: [R, N] reward terms of the last step in the order of `rewards.TERMS`.
+        terms: [R, N] reward terms of the last step in the order of `reward_names`.
+        reward_parameters: `lift_threshold_m` [N], height that counts as lifted, m.
 
     Source: IsaacGymEnvs `allegro_kuka_base.py`, pre_physics_step and post_physics_step.
     Deviates: full resets happen inside the step, so no action is lost on an ended episode.
     """
 
+    reward_names = rewards.TERMS
+
     def __init__(
-        self, cfg: AllegroKukaCfg, sim: Simulator, object_scale: Tensor, draws: Draws, engine: str
+        self,
+        cfg: AllegroKukaCfg,
+        sim: Simulator,
+        object_scale: Tensor,
+        draws: Draws,
+        engine: str,
+        half_size: Optional[Tensor] = None,
+        disturbances: Optional[Disturbances] = None,
     ) -> None:
         """Set up over a simulator whose objects have `object_scale` [N, 3], 1 = 5 cm.
 
         Args:
             cfg: the task, already checked.
             sim: the physics; closed with the environment.
-            object_scale: [N, 3] on the simulator's device.
-            draws: source of all randomness.
+            object_scale: [N, 3] nominal size, which is observed; on the simulator's device.
+            draws: source of all randomness but that of `disturbances`.
             engine: name of the engine, for `spec`.
+            half_size: [N, 3] true half edges, which are rewarded, m; None: the nominal ones.
+            disturbances: noise and latency between policy and robot; None: there is none.
         """
-        self.cfg, self.sim, self.draws = cfg, sim, draws
+        self.cfg, self.sim, self.draws, self.disturbances = cfg, sim, draws, disturbances
         self.device = sim.device
         self.object_scale = object_scale
         num_joints = len(sim.joint_lower)
@@ -65,13 +86,16 @@ class AllegroKuka:
             name=cfg.name,
             engine=engine,
             num_envs=sim.num_envs,
-            observation_dim=observations.dimension(cfg.subtask, cfg.num_arms),
+            observation_dim=observations.dimension(cfg.subtask, cfg.num_arms, cfg.observe_wall),
             action_dim=num_joints,
             control_dt_s=sim.control_dt_s,
             versions=sim.versions,
         )
         self._points = site_points(cfg.num_arms, self.device)
-        self._keypoints = keypoint_points(cfg.subtask, half_size(object_scale), cfg.keypoint_scale)
+        nominal = keypoint_points(cfg.subtask, objects.half_size(object_scale), cfg.keypoint_scale)
+        self._keypoints = self._observed_keypoints = nominal
+        if half_size is not None:
+            self._keypoints = keypoint_points(cfg.subtask, half_size, cfg.keypoint_scale)
         mass = sim.object_mass if cfg.own_mass_force else sim.object_mass[:1].expand(sim.num_envs)
         self._force_std = mass * cfg.force.scale
         self._force_decay = forces.decay_per_step(
@@ -88,6 +112,8 @@ class AllegroKuka:
         self.terms = torch.zeros(len(rewards.TERMS), sim.num_envs, device=self.device)
         self.episode = episode.begin(sim.num_envs, 4 * cfg.num_arms, self.device)
         self.curriculum = curriculum.begin(cfg.curriculum, self.device)
+        threshold = torch.full((sim.num_envs,), cfg.reward.lift_threshold_m, device=self.device)
+        self.reward_parameters = {"lift_threshold_m": threshold}
 
     def reset(self) -> Tensor:
         """Begin a new episode everywhere and return the observation [N, O]."""
@@ -108,16 +134,52 @@ class AllegroKuka:
             geometry,
             self.sim.object_pose[:, 2],
             self.sim.joint_vel,
-            self.curriculum.tolerance,
+            self._tolerance(),
             ~self.sim.bad,
+            self.reward_parameters["lift_threshold_m"],
         )
         self.episode, self.terms = score.episode, score.terms
         reward = score.terms.sum(0)
-        final_observation = observations.observe(state, geometry, before, self.object_scale, reward)
+        final_observation = self._observe(slice(None), state, geometry, before, reward)
         terminated, truncated = self._ends(geometry.fingertip_distance)
         metrics, scalars = self._metrics(), self._scalars()
         observation = self._begin(terminated | truncated, score.success, final_observation)
-        return Step(observation, reward, terminated, truncated, final_observation, metrics, scalars)
+        return Step(
+            observation,
+            reward,
+            terminated,
+            truncated,
+            final_observation,
+            metrics,
+            scalars,
+            reward_terms=self.terms,
+        )
+
+    def separate(self, num_agents: int) -> None:
+        """Give every agent's block a curriculum of its own; call it before `reset`."""
+        self.curriculum = curriculum.begin(self.cfg.curriculum, self.device, num_agents)
+
+    def restart_agent(self, agent: int) -> Tensor:
+        """Begin a new episode in all environments of an agent; return its observations [E, O].
+
+        What its former policy reached there no longer counts for the curriculum.
+        """
+        share = self.sim.num_envs // len(self.curriculum.tolerance)
+        rows = slice(agent * share, (agent + 1) * share)
+        chosen = torch.zeros_like(self._all)
+        chosen[rows] = True
+        self.restart(rows, chosen, chosen)
+        before = self.episode.previous_successes.masked_fill(chosen, 0.0)
+        self.episode = replace(self.episode, previous_successes=before)
+        return self._first_observation(rows)
+
+    def agent_state(self, agent: int) -> Dict[str, Any]:
+        """Give the curriculum of an agent."""
+        return curriculum.at(self.curriculum, agent)
+
+    def load_agent_state(self, agent: int, state: Dict[str, Any]) -> None:
+        """Let an agent's curriculum go on where `agent_state` was taken."""
+        self.curriculum = curriculum.put(self.curriculum, agent, state)
 
     def state_dict(self) -> Dict[str, Any]:
         """Everything that changes: bookkeeping, curriculum, random numbers and physics."""
@@ -126,6 +188,7 @@ class AllegroKuka:
             "curriculum": {name: x.clone() for name, x in self.curriculum._asdict().items()},
             **{name: getattr(self, name).clone() for name in _KEPT},
             "draws": self.draws.state_dict(),
+            "disturbances": {} if self.disturbances is None else self.disturbances.state_dict(),
             "sim": self.sim.state_dict(),
         }
 
@@ -133,6 +196,8 @@ class AllegroKuka:
         """Continue exactly where `state_dict` was taken."""
         self.sim.load_state_dict(state["sim"])
         self.draws.load_state_dict(state["draws"])
+        if self.disturbances is not None:
+            self.disturbances.load_state_dict(state["disturbances"])
         self.episode = Episode(**self._to_device(state["episode"]))
         self.curriculum = curriculum.Curriculum(**self._to_device(state["curriculum"]))
         for name, value in self._to_device({name: state[name] for name in _KEPT}).items():
@@ -146,6 +211,8 @@ class AllegroKuka:
     def _act(self, action: Tensor) -> None:
         """Write joint targets and object force of this control step to the simulator."""
         sim = self.sim
+        if self.disturbances is not None:
+            action = self.disturbances.act(action)
         self.targets = joint_targets(
             action, self.targets, sim.joint_lower, sim.joint_upper, self._arm_step_rad
         )
@@ -156,9 +223,9 @@ class AllegroKuka:
 
     def _count_step(self) -> Episode:
         """Count the step; the curriculum sees the episodes that ended before it."""
-        self.curriculum = curriculum.advance(
-            self.curriculum, self.episode.previous_successes.mean(), self.cfg.curriculum
-        )
+        successes = self.episode.previous_successes
+        successes = curriculum.per_block(successes, self.curriculum.tolerance.numel())
+        self.curriculum = curriculum.advance(self.curriculum, successes, self.cfg.curriculum)
         return replace(self.episode, progress=self.episode.progress + 1)
 
     def _ends(self, fingertip_distance: Tensor) -> Tuple[Tensor, Tensor]:
@@ -173,21 +240,26 @@ class AllegroKuka:
 
     def _metrics(self) -> Dict[str, Tensor]:
         """What the episodes reached so far, per environment."""
-        successes = self.episode.successes
-        return {
-            "fitness": curriculum.objective(
-                successes, self.curriculum.tolerance, self.cfg.curriculum
-            ),
+        successes, tolerance = self.episode.successes, self._tolerance()
+        metrics = {
+            "fitness": curriculum.objective(successes, tolerance, self.cfg.curriculum),
             "successes": successes,
             "lifted": self.episode.was_lifted.float(),
             "closest_keypoint_distance": self.episode.closest_keypoint,
         }
+        if self.curriculum.tolerance.numel() > 1:
+            metrics["success_tolerance"] = tolerance.float()
+        return metrics
+
+    def _tolerance(self) -> Tensor:
+        """Give the present tolerance of every environment [N], float64, m."""
+        return curriculum.per_env(self.curriculum.tolerance, self.sim.num_envs)
 
     def _scalars(self) -> Dict[str, Tensor]:
         """State of the task as a whole, and the mean reward terms of the step."""
         means = self.terms.mean(1).unbind()
         return {
-            "success_tolerance": self.curriculum.tolerance.float(),
+            "success_tolerance": self.curriculum.tolerance.mean().float(),
             "bad_worlds": self.sim.bad.sum().float(),
             **{f"reward/{name}": mean for name, mean in zip(rewards.TERMS, means, strict=True)},
         }
@@ -202,7 +274,7 @@ class AllegroKuka:
                 return observation
         self.restart(rows, ended, success)
         observation = observation.clone()
-        _put(observation, rows, ended, self._first_observation(rows))
+        put(observation, rows, ended, self._first_observation(rows))
         return observation
 
     def restart(self, rows: Rows, ended: Tensor, success: Tensor) -> None:
@@ -216,14 +288,16 @@ class AllegroKuka:
         start, sim = self.draws.start(rows), self.sim
         joint_pos, joint_vel = sim.joint_pos.clone(), sim.joint_vel.clone()
         object_pose = sim.object_pose.clone()
-        _put(self.goal_pose, rows, new_goal, self.draws.goal_pose(rows))
-        _put(object_pose, rows, placed, self.draws.object_pose(rows))
-        _put(joint_pos, rows, ended, start.joint_pos)
-        _put(joint_vel, rows, ended, start.joint_vel)
-        _put(self.targets, rows, ended, start.joint_pos)
-        _put(self.force_probability, rows, ended, start.force_probability)
+        put(self.goal_pose, rows, new_goal, self.draws.goal_pose(rows))
+        put(object_pose, rows, placed, self.draws.object_pose(rows))
+        put(joint_pos, rows, ended, start.joint_pos)
+        put(joint_vel, rows, ended, start.joint_vel)
+        put(self.targets, rows, ended, start.joint_pos)
+        put(self.force_probability, rows, ended, start.force_probability)
         self.force = self.force.masked_fill(ended[:, None], 0.0)
         self.episode = episode.restart(self.episode, ended, new_goal, placed)
+        if self.disturbances is not None:
+            self.disturbances.restart(rows, ended)
         sim.goal_pose.copy_(self.goal_pose)
         sim.set_state(placed, joint_pos, joint_vel, object_pose, self._at_rest)
 
@@ -233,13 +307,22 @@ class AllegroKuka:
         geometry = measure(state, self.goal_pose[rows], self._points, self._keypoints[..., rows])
         shown = episode.with_minima(episode.at(self.episode, rows), geometry)
         reward = torch.zeros_like(shown.successes)
-        return observations.observe(state, geometry, shown, self.object_scale[rows], reward)
+        return self._observe(rows, state, geometry, shown, reward)
+
+    def _observe(
+        self, rows: Rows, state: Readout, geometry: Geometry, books: Episode, reward: Tensor
+    ) -> Tensor:
+        """Give the observation [M, O] of `rows`: of boxes of nominal size, with its noise."""
+        if self._observed_keypoints is not self._keypoints:
+            keypoints = self._observed_keypoints[..., rows]
+            geometry = measure(state, self.goal_pose[rows], self._points, keypoints)
+        wall_pose = self.sim.wall_pose[rows] if self.cfg.observe_wall else None
+        observation = observations.observe(
+            state, geometry, books, self.object_scale[rows], reward, wall_pose
+        )
+        if self.disturbances is None:
+            return observation
+        return self.disturbances.observe(observation, rows)
 
     def _to_device(self, tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
         return {name: value.to(self.device, copy=True) for name, value in tensors.items()}
-
-
-def _put(into: Tensor, rows: Rows, mask: Tensor, value: Tensor) -> None:
-    """Write `value` [M, ...] to the `rows` of `into` [N, ...] where `mask` [N] holds."""
-    chosen = mask[rows].view(-1, *[1] * (value.dim() - 1))
-    into[rows] = torch.where(chosen, value, into[rows])

@@ -21,6 +21,7 @@ class Layout:
     object_geom: int
     goal_mocap: int
     goal_geom: int
+    """Of a bucket, its first stave."""
     goal_copies_object: bool
     """The goal marker is a box with the half sizes of the object, else it keeps its size."""
     goal_collides: bool

@@ -5,13 +5,17 @@ import math
 import pytest
 import torch
 
-from tasks.allegro_kuka.observations import dimension, scale_joints
-from tests.tasks.allegro_kuka.doubles import put_object, still_env, task_cfg
+from tasks.allegro_kuka.observations import dimension, measured, scale_joints
+from tests.tasks.allegro_kuka.doubles import StillSim, put_object, still_env, task_cfg
 
 SIZES = {
     "AllegroKukaReorientation": 117,
     "AllegroKukaRegrasping": 99,
+    "AllegroKukaThrow": 99,
     "AllegroKukaTwoArmsReorientation": 196,
+    "AllegroKukaTwoArmsReorientationPartition": 196,
+    "AllegroKukaTwoArmsReorientationHole": 196,
+    "AllegroKukaTwoArmsReorientationBarrier": 196,
     "AllegroKukaTwoArmsRegrasping": 169,
 }
 
@@ -51,6 +55,47 @@ def test_blocks_of_one_arm_regrasping_lie_where_the_original_has_them() -> None:
     assert block(95, 98) == [0.0, round(math.log(1.1), 4), 0.0]  # lifted, ln(1/10 + 1), ln 1
     # Joint speeds 0.25: -0.003 x 7 x 0.25 - 0.0003 x 16 x 0.25 = -0.00645; lifting 20 x 0.12.
     assert block(98, 99) == [round(0.01 * (20 * 0.12 - 0.00645), 4)]
+
+
+def test_wall_pose_is_appended_only_where_it_is_observed() -> None:
+    overrides = ("force.scale=0", "wall=partition")
+    pose = torch.tensor([0.1, -0.2, 0.6, 0.5, 0.1, 0.2, 0.3])  # wxyz
+
+    def observed(*more: str) -> torch.Tensor:
+        cfg = task_cfg("AllegroKukaTwoArmsReorientation", *overrides, *more)
+        sim = StillSim(3, 2)
+        sim.wall_pose = pose.repeat(3, 1)
+        sim.wall_pose[1, 0] = 20.0
+        env = still_env(cfg, 3, sim=sim)
+        first, step = env.reset(), env.step(torch.zeros(3, 46))
+        assert env.spec.observation_dim == first.shape[1]
+        assert torch.equal(first[:, 196:], step.final_observation[:, 196:])
+        return step.observation
+
+    blind, seeing = observed(), observed("observe_wall=true")
+    assert blind.shape == (3, 196)
+    assert seeing.shape == (3, 203)
+    assert torch.equal(seeing[:, :196], blind)
+    xyzw = torch.tensor([0.1, -0.2, 0.6, 0.1, 0.2, 0.3, 0.5])
+    assert torch.equal(seeing[[0, 2], 196:], xyzw.repeat(2, 1))
+    assert seeing[1, 196] == 10.0  # clamped
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_bookkeeping_is_not_measured(name: str) -> None:
+    cfg = task_cfg(name)
+    mask = measured(cfg, torch.device("cpu"))
+    assert mask.shape == (SIZES[name],)
+    # Scale 3, closest distances 5 (two arms: 1), lifted, progress, successes, reward.
+    books = 3 + (5 if cfg.num_arms == 1 else 1) + 4
+    assert mask[:-books].all()
+    assert not mask[-books:].any()
+
+
+def test_pose_of_the_wall_is_measured() -> None:
+    cfg = task_cfg("AllegroKukaTwoArmsReorientation", "wall=partition", "observe_wall=true")
+    mask = measured(cfg, torch.device("cpu"))
+    assert mask.nonzero()[:, 0].tolist() == [*range(188), *range(196, 203)]
 
 
 def test_scaled_joints_are_one_at_the_limits() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Dict, Tuple
 
 import numpy as np
 import pytest
@@ -17,9 +17,11 @@ from tests.tasks.allegro_kuka.doubles import LOWER, UPPER, task_cfg, wxyz
 
 TOLERANCE = 2e-6
 ALL = slice(None)
+GOAL_HEIGHT_M = 0.05  # Of the goal point above the bucket's origin.
 FILES = {
     "one_arm_regrasping": (1, "regrasping"),
     "one_arm_reorientation": (1, "reorientation"),
+    "one_arm_throw": (1, "throw"),
     "two_arms_regrasping": (2, "regrasping"),
     "two_arms_reorientation": (2, "reorientation"),
 }
@@ -27,6 +29,15 @@ FILES = {
 
 def close(actual: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(actual, expected, rtol=0, atol=TOLERANCE)
+
+
+def bucket_draws(at: Dict[str, torch.Tensor]) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Turn the original's draws of a bucket into places in our volume and sides."""
+    side = at["u_bucket_side"][:, 0].sign()
+    # The original draws how far out the bucket is, we where it is along x: opposite on the left.
+    outward = at["u_bucket_x"] / 0.4
+    x = torch.where(side[:, None] > 0, outward, 1.0 - outward)
+    return torch.cat((x, (at["u_bucket_y"] + 1.0) / 1.7, at["u_bucket_z"]), dim=-1), side
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -39,13 +50,18 @@ def test_resets_equal_original_for_the_same_draws(name: str) -> None:
         for key, value in data.items()
         if key.startswith(prefix)
     }
-    num = len(at["u_goal_pos"])
+    num = len(at["goal_pos"])
 
     def side(key: str) -> torch.Tensor:
         return at[key][:, 0].sign() if num_arms == 2 else torch.zeros(num)
 
-    u_goal = torch.cat((at["u_goal_pos"], at.get("u_goal_quat", torch.zeros(num, 3))), dim=-1)
-    goal = goals.goal_pose(u_goal, side("u_goal_side"), num_arms, subtask)
+    if subtask == "throw":
+        u_goal_pos, goal_side = bucket_draws(at)
+        close(at["bucket_pos"] + torch.tensor([0.0, 0.0, GOAL_HEIGHT_M]), at["goal_pos"])
+    else:
+        u_goal_pos, goal_side = at["u_goal_pos"], side("u_goal_side")
+    u_goal = torch.cat((u_goal_pos, at.get("u_goal_quat", torch.zeros(num, 3))), dim=-1)
+    goal = goals.goal_pose(u_goal, goal_side, num_arms, subtask)
     close(goal[:, :3], at["goal_pos"])
     close(goal[:, 3:], wxyz(at["goal_quat"].numpy()))
     spawn = resets.object_position(at["u_object_pos"], side("u_object_side"), 0.1, 0.02, num_arms)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -14,19 +16,42 @@ import mujoco
 import torch
 from omegaconf import OmegaConf
 
+from tasks.allegro_kuka.goals import THROW_VOLUME, VOLUMES
 from tasks.allegro_kuka.physics import PHYSICS_PRESETS, PhysicsCfg
 from tasks.allegro_kuka.resets import TABLE_TOP_M
-from tasks.allegro_kuka.robot_model import STATIC_BIT
-from tasks.allegro_kuka.scene import build_scene
+from tasks.allegro_kuka.scene import build_scene, task_scene
+from tests.tasks.allegro_kuka.doubles import task_cfg
 from tests.tasks.worlds import worlds
+
+TASKS = {
+    "AllegroKukaRegrasping": "sphere",
+    "AllegroKukaReorientation": "box",
+    "AllegroKukaThrow": "bucket",
+    "AllegroKukaTwoArmsRegrasping": "sphere",
+    "AllegroKukaTwoArmsReorientation": "box",
+    "AllegroKukaTwoArmsReorientationPartition": "box",
+    "AllegroKukaTwoArmsReorientationHole": "box",
+    "AllegroKukaTwoArmsReorientationBarrier": "box",
+}
+"""The goal of every task's scene."""
+RIM = np.array([[0.12, 0.0, 0.15], [-0.12, 0.0, 0.15], [0.0, 0.12, 0.15], [0.0, -0.12, 0.15]])
 
 
 def at_home(num_arms, goal="box", **physics):
     model, layout = build_scene(num_arms, goal, PhysicsCfg(**physics))
+    return model, layout, reset_home(model, layout)
+
+
+def task_at_home(name):
+    model, layout, _ = task_scene(task_cfg(name), "settled")
+    return model, layout, reset_home(model, layout)
+
+
+def reset_home(model, layout):
     data = mujoco.MjData(model)
     mujoco.mj_resetDataKeyframe(model, data, layout.home_key)
     mujoco.mj_forward(model, data)
-    return model, layout, data
+    return data
 
 
 def touching(model, data):
@@ -49,15 +74,25 @@ def may_collide(model, first, second):
     )
 
 
-@pytest.mark.parametrize("num_arms", [1, 2])
-def test_nothing_touches_at_home(num_arms):
-    _, _, data = at_home(num_arms)
+@pytest.mark.parametrize("name", TASKS)
+def test_nothing_touches_at_home(name):
+    _, _, data = task_at_home(name)
     assert data.ncon == 0
 
 
-@pytest.mark.parametrize("num_arms", [1, 2])
-def test_home_is_at_rest_without_gravity_on_the_robot(num_arms):
-    model, layout, data = at_home(num_arms)
+@pytest.mark.parametrize("name", TASKS)
+def test_scene_shows_the_goal_of_its_task(name):
+    model, layout, _ = task_at_home(name)
+    assert model.geom_type[layout.goal_geom] == (
+        mujoco.mjtGeom.mjGEOM_SPHERE if TASKS[name] == "sphere" else mujoco.mjtGeom.mjGEOM_BOX
+    )
+    assert layout.goal_copies_object == (TASKS[name] == "box")
+    assert layout.goal_collides == (TASKS[name] == "bucket")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_home_is_at_rest_without_gravity_on_the_robot(name):
+    model, layout, data = task_at_home(name)
     home = data.qpos[layout.joint_qpos].copy()
     for _ in range(120):
         mujoco.mj_step(model, data)
@@ -157,28 +192,26 @@ def test_boxes_of_any_size_rest_at_half_their_height():
     assert sim.site_linvel[:, 0].abs().max() < 1e-2
 
 
-def test_extension_adds_a_wall_that_blocks_the_object():
-    def wall(spec):
-        spec.worldbody.add_geom(
-            name="wall",
-            type=mujoco.mjtGeom.mjGEOM_BOX,
-            pos=(0, 0, 0.65),
-            size=(0.025, 0.2, 0.15),
-            contype=STATIC_BIT,
-            conaffinity=0,
-        )
+def in_picture(model, data, points):
+    """Whether the camera `front` shows all points [M, 3] in a picture of 4 to 3."""
+    camera = data.camera("front")
+    x, y, z = ((points - camera.xpos) @ camera.xmat.reshape(3, 3)).T
+    top = -z * np.tan(np.radians(model.camera("front").fovy[0]) / 2)  # It looks along -z.
+    return bool(((z < 0) & (np.abs(y) < top) & (np.abs(x) < top * 4 / 3)).all())
 
-    model, layout = build_scene(2, "box", extend=wall)
-    data = mujoco.MjData(model)
-    mujoco.mj_resetDataKeyframe(model, data, layout.home_key)
-    data.qpos[layout.object_qpos][:3] = -0.08, 0.0, 0.65
-    data.qvel[layout.object_dof.start] = 0.5
-    farthest = -1.0
-    for _ in range(60):
-        mujoco.mj_step(model, data)
-        farthest = max(farthest, data.qpos[layout.object_qpos][0])
-    # The wall's face at -.025 stops the cube's centre at -.05; it sinks in by half a step's way.
-    assert -0.055 < farthest < -0.04
+
+@pytest.mark.parametrize("name", TASKS)
+def test_camera_shows_robots_object_and_every_goal(name):
+    model, layout, data = task_at_home(name)
+    volume = THROW_VOLUME if TASKS[name] == "bucket" else VOLUMES[layout.num_arms]
+    corners = np.array(list(product(*zip(volume.lower, volume.upper, strict=True))))
+    sides = [corners + np.array([side * volume.side_m, 0, 0]) for side in (-1, 1)]
+    moving = data.xpos[1:]  # All but the world.
+    assert in_picture(model, data, np.concatenate((*sides, moving)))
+    if TASKS[name] == "bucket":
+        rims = [goals + point for goals in sides for point in RIM]
+        assert in_picture(model, data, np.concatenate(rims))
+    assert not in_picture(model, data, np.array([[0.0, -5.0, 0.5]]))
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 pytest.importorskip("mujoco.batch")
 
 import torch
 
+from tasks import registry
 from tasks.allegro_kuka.objects import half_size, object_scales
 from tasks.allegro_kuka.resets import TABLE_TOP_M
+from tasks.engines.config import MujocoCfg
 from tasks.engines.mujoco import MAX_OBJECT_SPEED_M_S
+from tests.tasks.allegro_kuka.doubles import task_cfg
 from tests.tasks.worlds import worlds
 
 SETS = ("small_cuboids", "big_cuboids", "sticks")
@@ -67,3 +72,31 @@ def test_random_actions_keep_every_object_sane(num_arms, steps):
     assert bad.sum() <= 4
     # Every flagged world was repaired by its reset.
     assert not sim.bad.any()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AllegroKukaThrow",
+        "AllegroKukaTwoArmsReorientationPartition",
+        "AllegroKukaTwoArmsReorientationBarrier",
+    ],
+)
+def test_random_actions_keep_bucket_and_walls_sane(name):
+    env: Any = registry.make(task_cfg(name), MujocoCfg(), 192, torch.device("cpu"), 0)
+    env.reset()
+    generator = torch.Generator().manual_seed(0)
+    bad, action = 0.0, torch.zeros(192, env.spec.action_dim)
+    for step in range(60):
+        if step % 6 == 0:
+            action = 2 * torch.rand(action.shape, generator=generator) - 1
+        result = env.step(action)
+        bad += result.scalars["bad_worlds"].item()
+        assert result.observation.isfinite().all() and result.reward.isfinite().all()
+        # What a new goal or wall is put onto is pushed aside, not flung away.
+        assert env.sim.joint_vel.abs().max() < 200
+        # The partition may fall off the table, but not through anything.
+        assert (env.sim.wall_pose[:, 2:3] > 0.02).all()
+    # As in the scenes without: at most a handful of 256 worlds in 5 s.
+    assert bad <= 2
+    env.close()

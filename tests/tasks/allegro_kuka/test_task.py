@@ -5,10 +5,12 @@ from typing import Any, Dict
 import pytest
 import torch
 
+from tasks.allegro_kuka.objects import half_size
+from tasks.allegro_kuka.randomization import Disturbances
 from tasks.allegro_kuka.task import AllegroKuka
 from tests.tasks.allegro_kuka.doubles import DriftingSim, StillSim, put_object, still_env, task_cfg
 
-ONE_ARM = ("AllegroKukaRegrasping", "AllegroKukaReorientation")
+ONE_ARM = ("AllegroKukaRegrasping", "AllegroKukaReorientation", "AllegroKukaThrow")
 TASKS = (*ONE_ARM, "AllegroKukaTwoArmsRegrasping", "AllegroKukaTwoArmsReorientation")
 
 
@@ -55,7 +57,7 @@ def test_holding_at_the_goal_for_30_steps_pays_1000_and_one_success() -> None:
 
 
 def test_success_moves_the_goal_and_regrasping_drops_the_object_anew() -> None:
-    for name, drops in zip(ONE_ARM, (True, False), strict=True):
+    for name, drops in zip(ONE_ARM, (True, False, True), strict=True):
         env = still(name, "success_hold_steps=1")
         at_goal(env)
         goal = env.goal_pose.clone()
@@ -157,7 +159,11 @@ def test_first_observation_is_real_and_reward_free(name: str) -> None:
     assert torch.isfinite(observation).all()
     assert (observation[:, -1] == 0).all()
     # Closest distances show the present value although no step has measured them.
-    index = {"AllegroKukaRegrasping": 90, "AllegroKukaReorientation": 108}.get(name)
+    index = {
+        "AllegroKukaRegrasping": 90,
+        "AllegroKukaThrow": 90,
+        "AllegroKukaReorientation": 108,
+    }.get(name)
     if index is not None:
         assert (observation[:, index] > 0).all()
     assert (env.episode.closest_keypoint == -1).all()
@@ -234,11 +240,23 @@ def test_same_seed_gives_the_same_run_and_another_seed_does_not() -> None:
     assert not torch.equal(run(1), run(2))
 
 
+def on_device(name: str, device: str, *overrides: str) -> AllegroKuka:
+    """Build a still task of 8 environments with all that `overrides` randomise."""
+    cfg = task_cfg(name, *overrides)
+    env = still_env(cfg, num_envs=8, sim=StillSim(8, cfg.num_arms, device=device))
+    if cfg.randomize:
+        size = 1.1 * half_size(env.object_scale)
+        generator = torch.Generator("cpu" if device == "meta" else device)
+        noise = Disturbances(cfg, 8, torch.device(device), generator)
+        env = AllegroKuka(cfg, env.sim, env.object_scale, env.draws, "still", size, noise)
+    return env
+
+
+@pytest.mark.parametrize("randomize", ["[]", "[all]"])
 @pytest.mark.parametrize("name", TASKS)
-def test_reset_and_step_need_no_value_on_the_host(name: str) -> None:
+def test_reset_and_step_need_no_value_on_the_host(name: str, randomize: str) -> None:
     # Tensors on the meta device have no values: reading one raises, as it would stall a GPU.
-    cfg = task_cfg(name)
-    env = still_env(cfg, num_envs=8, sim=StillSim(8, cfg.num_arms, device="meta"))
+    env = on_device(name, "meta", f"randomize={randomize}")
     assert env.reset().shape == (8, env.spec.observation_dim)
     step = env.step(torch.zeros(8, env.spec.action_dim, device="meta"))
     assert all(tensor.is_meta for tensor in step[:5])
@@ -246,10 +264,10 @@ def test_reset_and_step_need_no_value_on_the_host(name: str) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("randomize", ["[]", "[all]"])
 @pytest.mark.parametrize("name", TASKS)
-def test_step_never_waits_for_the_gpu(name: str) -> None:
-    cfg = task_cfg(name, "episode_length=3")
-    env = still_env(cfg, num_envs=8, sim=StillSim(8, cfg.num_arms, device="cuda"))
+def test_step_never_waits_for_the_gpu(name: str, randomize: str) -> None:
+    env = on_device(name, "cuda", f"randomize={randomize}", "episode_length=3")
     env.reset()
     action = torch.zeros(8, env.spec.action_dim, device="cuda")
     env.step(action)
