@@ -1,0 +1,1 @@
+"""Isaac Gym: isaacgymenvs' own Allegro-Kuka tasks as environments, on Python 3.8."""

@@ -1,0 +1,6 @@
+"""Tensors on their way to the simulator."""
+
+
+def unwrap_tensor(tensor):
+    """Give what the simulator takes: here the tensor itself."""
+    return tensor

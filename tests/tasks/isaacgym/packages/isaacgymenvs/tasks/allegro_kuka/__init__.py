@@ -1,0 +1,1 @@
+"""Allegro-Kuka tasks."""

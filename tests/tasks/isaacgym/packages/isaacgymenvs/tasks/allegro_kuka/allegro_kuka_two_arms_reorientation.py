@@ -1,0 +1,7 @@
+"""The task that walls are added to."""
+
+from tests.tasks.isaacgym.double import TaskDouble
+
+
+class AllegroKukaTwoArmsReorientation(TaskDouble):
+    """Two-arm reorientation."""

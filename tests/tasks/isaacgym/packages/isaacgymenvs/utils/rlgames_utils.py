@@ -1,0 +1,1 @@
+"""What `make` imports; in the real one it needs rl_games."""
