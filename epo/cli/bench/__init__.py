@@ -1,0 +1,1 @@
+"""`python -m epo bench <what>`: how fast things run on this machine."""

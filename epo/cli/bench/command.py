@@ -1,0 +1,32 @@
+"""The benches by name; each is a module of its own with `main(arguments)`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Dict, Sequence, Tuple
+
+from epo.config import ConfigError
+from epo.validation import did_you_mean
+
+BENCHES: Dict[str, Tuple[str, str]] = {
+    "sim": ("epo.cli.bench.sim", "control steps per second: physics alone and the whole task"),
+}
+"""Bench -> module with `main(arguments)`, imported when it is used, and what it measures."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the bench that the arguments begin with.
+
+    Raises:
+        ConfigError: if there is no such bench, or the bench refuses its arguments.
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: python -m epo bench <what> ...; --help after it explains its settings\n")
+        for what, (_, help_text) in BENCHES.items():
+            print(f"  {what:<10}{help_text}")
+        return
+    what, *rest = arguments
+    if what not in BENCHES:
+        way_out = f"unknown{did_you_mean(what, BENCHES)} (benches: {', '.join(BENCHES)})"
+        raise ConfigError("bench", what, way_out)
+    import_module(BENCHES[what][0]).main(rest)

@@ -1,0 +1,181 @@
+"""Times of one configuration's environments: physics alone, whole steps and their parts."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any, Callable, Dict, Tuple
+
+import torch
+from torch import Tensor
+
+from epo.cli import environment
+from epo.cli.bench.memory import peak_memory_mb, release_memory
+from epo.cli.bench.report import Row, rate_fields
+from epo.cli.bench.timing import elapsed_s, rate, repeated_s, synchronize, timed
+from epo.config import Config
+from epo.runner.provenance import device_name, versions
+from epo.stopwatch import Stopwatch
+
+TARGET_STEP_RAD = 1.0 / 6.0
+"""Most that a joint target moves per step in physics alone: the task's 10 rad/s at 60 Hz."""
+
+
+def measure(
+    cfg: Config, num_steps: int, seconds: float, repetitions: int
+) -> Tuple[Dict[str, Any], Row]:
+    """Build the environments of a resolved configuration and time them.
+
+    Args:
+        cfg: validated and resolved configuration.
+        num_steps: control steps of warm-up, over which bad worlds are counted.
+        seconds: time for whole steps, and at most again for physics alone, s.
+        repetitions: parts of that time.
+
+    Returns:
+        What was measured (task, engine, device, versions), and the numbers.
+
+    Raises:
+        ConfigError: if the environments cannot be built.
+    """
+    begin = time.perf_counter()
+    env: Any = environment.make_env(cfg)
+    try:
+        act = random_actions(env, cfg.seed)
+        env.reset()
+        env.step(act())
+        synchronize(env.device)
+        construct_s = time.perf_counter() - begin
+        faults, warm_up_s = warm_up(env, act, num_steps)
+        block_steps = max(1, round(seconds / repetitions / (warm_up_s / num_steps)))
+        task = time_task(env, act, block_steps, repetitions)
+        # The worlds' state is saved and loaded beside the physics: not part of the need.
+        peak_mem_mb = peak_memory_mb(env.device)
+        row: Row = {
+            "num_envs": env.spec.num_envs,
+            **time_physics(env, block_steps, repetitions, cfg.seed),
+            **task,
+            "construct_s": construct_s,
+            "peak_mem_mb": peak_mem_mb,
+            **faults,
+            "warm_up_steps": num_steps,
+            "block_steps": block_steps,
+        }
+        machine = {
+            "device": cfg.device,
+            "device_name": device_name(cfg.device),
+            "versions": versions(cfg.device, env.spec.versions),
+            "task": env.spec.name,
+            "engine": env.spec.engine,
+        }
+    finally:
+        env.close()
+        release_memory(env.device)
+    return machine, row
+
+
+def random_actions(env: Any, seed: int) -> Callable[[], Tensor]:
+    """Give a function that draws actions [N, A] uniformly from [-1, 1], always into one tensor."""
+    generator = torch.Generator(env.device).manual_seed(seed)
+    action = torch.empty(env.spec.num_envs, env.spec.action_dim, device=env.device)
+    return lambda: action.uniform_(-1.0, 1.0, generator=generator)
+
+
+def warm_up(env: Any, act: Callable[[], Tensor], num_steps: int) -> Tuple[Dict[str, Any], float]:
+    """Step until the worlds no longer look alike, and count what goes wrong.
+
+    Returns:
+        World steps (control steps of one world) that were bad or lost contacts or constraint
+        rows as entries of a row, None where nobody counts them; and the seconds taken.
+    """
+    stagger(env)
+    bad = torch.zeros((), dtype=torch.float64, device=env.device)
+
+    def block() -> None:
+        for _ in range(num_steps):
+            bad.add_(env.step(act()).scalars.get("bad_worlds", math.nan))
+
+    before = overflows(env)
+    seconds = elapsed_s(env.device, block)
+    lost = {name: count - before[name] for name, count in overflows(env).items()}
+    faults = {
+        "bad_worlds": None if bad.isnan() else int(bad),
+        "overflow": sum(lost.values()) if lost else None,
+        **lost,
+    }
+    return faults, seconds
+
+
+def time_task(
+    env: Any, act: Callable[[], Tensor], num_steps: int, repetitions: int
+) -> Dict[str, Any]:
+    """Time whole steps, the drawing of the actions included, and what they consist of.
+
+    Returns:
+        Rate and shares as entries of a row.
+    """
+    stopwatch = Stopwatch(env.device)
+
+    def block() -> None:
+        for _ in range(num_steps):
+            env.step(act())
+
+    with ExitStack() as stack:
+        if has_physics(env):
+            stack.enter_context(timed(stopwatch, "physics", env.sim, "step"))
+            stack.enter_context(timed(stopwatch, "reset", env, "restart"))
+        seconds = repeated_s(env.device, repetitions, block)
+    row = rate_fields("env_steps_per_s", rate(env.spec.num_envs * num_steps, seconds))
+    if not has_physics(env):
+        return {**row, "physics_share": None, "task_share": None, "reset_share": None}
+    parts, total = stopwatch.read(), sum(seconds)
+    physics, reset = parts["physics"] / total, parts.get("reset", 0.0) / total
+    shares = {"physics_share": physics, "task_share": 1.0 - physics - reset, "reset_share": reset}
+    return {**row, **shares}
+
+
+def time_physics(env: Any, num_steps: int, repetitions: int, seed: int) -> Dict[str, Any]:
+    """Time the simulator alone under joint targets that walk at random inside their limits.
+
+    Every repetition begins in the state that the task's steps led to: left to itself, the
+    physics gets faster as the objects fall to the floor.
+
+    Returns:
+        Rate as entries of a row.
+    """
+    if not has_physics(env):
+        return rate_fields("physics_steps_per_s", None)
+    sim = env.sim
+    generator = torch.Generator(sim.device).manual_seed(seed)
+    target, start = torch.empty_like(sim.ctrl), sim.state_dict()
+
+    def block() -> None:
+        for _ in range(num_steps):
+            target.uniform_(-TARGET_STEP_RAD, TARGET_STEP_RAD, generator=generator).add_(sim.ctrl)
+            sim.ctrl.copy_(target.clamp_(sim.joint_lower, sim.joint_upper))
+            sim.step()
+
+    seconds = repeated_s(sim.device, repetitions, block, lambda: sim.load_state_dict(start))
+    return rate_fields("physics_steps_per_s", rate(sim.num_envs * num_steps, seconds))
+
+
+def has_physics(env: Any) -> bool:
+    """Tell whether the task is one over a `Simulator`: others have no parts to time."""
+    return hasattr(env, "sim") and hasattr(env, "restart")
+
+
+def stagger(env: Any) -> None:
+    """Spread the ages of the episodes evenly: begun together, they would also end together."""
+    if has_physics(env):
+        progress, length = env.episode.progress, env.cfg.episode_length
+        ages = torch.arange(len(progress), device=progress.device) * length // len(progress)
+        env.episode = replace(env.episode, progress=ages.to(progress.dtype))
+
+
+def overflows(env: Any) -> Dict[str, int]:
+    """Give the world steps so far that lost contacts or constraint rows, where an engine counts."""
+    counters = getattr(getattr(env, "sim", None), "counters", None)
+    counts = {} if counters is None else counters.read()
+    return {name: count for name, count in counts.items() if name.endswith("_overflow")}

@@ -1,0 +1,74 @@
+"""The configurations that one command line asks to compare."""
+
+from __future__ import annotations
+
+import itertools
+from typing import List, NamedTuple, Sequence, Tuple
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import OverrideParseException
+
+from epo.cli import environment
+from epo.config import Config, ConfigError
+
+_BEFORE = ("algo=ppo", "num_agents=1")
+"""What a bench of the simulation takes for granted unless told otherwise: no population."""
+_AFTER = ("algo.ppo.minibatch_size=null", "algo.ppo.num_minibatches=1")
+"""Nothing is learned: any number of environments fits the batch."""
+
+
+class Variant(NamedTuple):
+    """One configuration to measure.
+
+    Attributes:
+        settings: the arguments that led to it, in their order, one value each.
+        cfg: the configuration, validated, still with `auto` values.
+    """
+
+    settings: Tuple[str, ...]
+    cfg: Config
+
+
+def variants(arguments: Sequence[str]) -> List[Variant]:
+    """Compose every combination of the values given, such as `num_envs=256,1024 seed=1,2`.
+
+    Raises:
+        ConfigError: at the first mistake.
+    """
+    for argument in arguments:
+        if argument.startswith("-"):
+            way_out = "unknown; settings are written name=value, several values name=a,b"
+            raise ConfigError("flag", argument, way_out)
+    environment.register()
+    try:
+        overrides = OverridesParser.create().parse_overrides(list(arguments))
+    except OverrideParseException:
+        _compose(*arguments)  # explains the mistake
+        raise
+    settings = itertools.product(*(_values(override) for override in overrides))
+    return [Variant(lines, _compose(*lines)) for lines in settings]
+
+
+def differing(compared: Sequence[Sequence[str]]) -> List[List[str]]:
+    """Give of each list of settings those that not all of them share."""
+    common = set(compared[0]).intersection(*compared[1:])
+    return [[line for line in settings if line not in common] for settings in compared]
+
+
+def _compose(*arguments: str) -> Config:
+    has_algo = any(argument.startswith("algo=") for argument in arguments)
+    before = _BEFORE[1:] if has_algo else _BEFORE
+    (cfg,) = environment.check([*before, *arguments, *_AFTER])
+    return cfg
+
+
+def _values(override: Override) -> List[str]:
+    """Give `name=value` for every value of an argument."""
+    line = str(override.input_line)
+    if not override.is_sweep_override():
+        return [line]
+    name, _, value = line.partition("=")
+    if not override.is_discrete_sweep():
+        raise ConfigError(name, value, f"list the values to compare: {name}=a,b")
+    return [f"{name}={value}" for value in override.sweep_string_iterator()]
