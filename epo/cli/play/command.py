@@ -1,0 +1,130 @@
+"""The verb: compose what is played, build it, let it run, write the files, report."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional, Sequence
+
+from epo.cli import arguments, environment
+from epo.cli.overrides import merge, overrides
+from epo.cli.play.cast import Cast
+from epo.cli.play.options import USAGE, Options, check, num_steps
+from epo.config import Config, ConfigError
+from epo.record.progress import short
+
+if TYPE_CHECKING:
+    from epo.cli.play.film import Film
+    from epo.runner.saved_run import SavedRun
+
+SETTINGS = ("task", "algo", "num_agents", "num_envs", "seed")
+"""What is taken over from a run; its engine and device may not be here."""
+
+
+def main(words: Sequence[str]) -> None:
+    """Play, write the files and say what the episodes reached.
+
+    Raises:
+        ConfigError: if something cannot be played, drawn or written.
+    """
+    if not words or any(word in ("-h", "--help") for word in words):
+        print(USAGE, end="")
+        return
+    options, given = arguments.split(words, Options())
+    check(options)
+    environment.register()
+    # Imports torch: what came before answered at once.
+    from epo.runner.saved_run import SavedRun
+
+    saved = SavedRun(Path(options.checkpoint)) if options.checkpoint else None
+    cfg = configuration(saved, given)
+    environment.check_drawable(cfg)
+    # A checkpoint of separate networks holds one of them, the leader's.
+    population = 1 if cfg.algo.trainer == "pbt" else int(cfg.num_agents)
+    cast = Cast(options, population, saved)
+    try:
+        with ExitStack() as stack:
+            if saved is not None:
+                print(f"{saved.file}: {short(saved.state['frames'])} frames of training")
+            film = _set_up(cast, options, saved, cfg, stack)
+            _shoot(film, options, num_steps(options, cfg.task.episode_length))
+    except KeyboardInterrupt:
+        print("\ninterrupted: the file was not written", file=sys.stderr)
+        sys.exit(130)
+
+
+def configuration(saved: Optional[SavedRun], given: Sequence[str]) -> Config:
+    """Compose what is played: the run's settings and `given` on top, on the MuJoCo engine.
+
+    Raises:
+        ConfigError: at a wrong setting, or one that the run decides.
+    """
+    base = ["engine=mujoco", "device=cpu"]
+    if saved is not None:
+        base += overrides({name: saved.settings[name] for name in SETTINGS})
+        physics = saved.settings["engine"].get("physics")
+        base += [f"engine.physics={physics}"] if physics else []
+    for word in given:
+        name, _, value = word.partition("=")
+        if word.startswith("-"):
+            raise ConfigError("flag", word, "unknown; settings are written name=value")
+        if name == "num_envs":
+            raise ConfigError(name, value, "give the worlds of each agent: num_worlds=...")
+        if name == "experiment" and saved is not None:
+            raise ConfigError(name, value, "leave it out; the run has all settings")
+    try:
+        (cfg,) = environment.check(merge(base, given))
+    except ConfigError as error:
+        names = tuple(word.partition("=")[0] for word in given)
+        if saved is None or str(error).startswith(names):
+            raise
+        way_out = f"its settings do not fit this epo ({error}); use the one in versions.json"
+        raise ConfigError("checkpoint", saved.file, way_out) from error
+    return environment.ready(cfg)[0]
+
+
+def _set_up(
+    cast: Cast, options: Options, saved: Optional[SavedRun], cfg: Config, stack: ExitStack
+) -> Film:
+    """Build the worlds shown, their actors and what draws them; `stack` closes all of it."""
+    from epo.cli.play.film import Film
+    from epo.record.tiles import Grid
+    from epo.runner.evaluator import Evaluator
+
+    cfg.num_agents, cfg.num_envs = len(cast.agents), len(cast.labels)
+    env = stack.enter_context(closing(environment.make_env(cfg)))
+    policy = cast.policy(cfg, env)
+    grid = Grid(len(cast.labels), options.width, options.height)
+    tolerance_m = options.tolerance_m
+    if tolerance_m is None and saved is not None:
+        tolerance_m = saved.success_tolerance()
+    tolerance_m = environment.hold_tolerance(env, tolerance_m)
+    renderer = stack.enter_context(closing(environment.make_renderer(env, *grid.tile_size)))
+    return Film(
+        Evaluator(env, policy),
+        renderer,
+        grid,
+        cast.labels,
+        tolerance_m,
+        options.fps,
+        with_captions=options.captions,
+    )
+
+
+def _shoot(film: Film, options: Options, steps: int) -> None:
+    """Play, write the files and report."""
+    from epo.cli.play.report import summary
+    from epo.record.video import Video, save_picture
+
+    if options.video:
+        path = Path(options.video)
+        with Video(path, options.width, options.height, options.fps) as video:
+            num_frames = film.shoot(steps, video.write)
+        print(f"wrote {path}: {num_frames} frames, {num_frames / options.fps:.1f} s")
+    else:
+        film.shoot(steps)
+    if options.picture:
+        save_picture(Path(options.picture), film.frame())
+        print(f"wrote {options.picture}")
+    print(summary(film.labels, film.evaluator.episodes, film.evaluator.running()), end="")

@@ -1,0 +1,85 @@
+"""A film of agents at work: their worlds side by side, with captions, in real time."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Callable, Optional, Sequence, Tuple
+
+import numpy as np
+from rich.progress import track
+
+from epo.record.tiles import Grid
+from epo.runner.evaluator import Episode, Evaluator
+
+if TYPE_CHECKING:
+    from tasks.rendering import Renderer
+
+
+class Film:
+    """Frames of all worlds of an evaluator.
+
+    Args:
+        evaluator: whose worlds are shown.
+        renderer: draws one world in the size of a tile.
+        grid: where the tiles go.
+        labels: [N] who acts in each world.
+        tolerance_m: success tolerance, m; None: the task has none.
+        fps: frames per second of simulated time.
+        with_captions: write label and numbers into the tiles.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        renderer: Renderer,
+        grid: Grid,
+        labels: Sequence[str],
+        tolerance_m: Optional[float],
+        fps: float,
+        with_captions: bool,
+    ) -> None:
+        self.evaluator, self.labels = evaluator, labels
+        self._renderer, self._grid = renderer, grid
+        self._tolerance_m = tolerance_m
+        self._frames_per_step = fps * evaluator.env.spec.control_dt_s
+        self._with_captions = with_captions
+
+    def shoot(self, steps: int, write: Optional[Callable[[np.ndarray], None]] = None) -> int:
+        """Play for `steps` control steps.
+
+        Args:
+            steps: control steps.
+            write: takes the frames, the first one of the start; None: nobody looks.
+
+        Returns:
+            Frames written.
+        """
+        num_frames = 0
+        is_quiet = not sys.stdout.isatty()
+        for step in track(range(steps + 1), "playing", transient=True, disable=is_quiet):
+            if step:
+                self.evaluator.step()
+            if write is not None and num_frames <= step * self._frames_per_step + 1e-6:
+                write(self.frame())
+                num_frames += 1
+        return num_frames
+
+    def frame(self) -> np.ndarray:
+        """Draw all worlds as they are now: [height, width, 3] uint8."""
+        worlds = range(len(self.labels))
+        tiles = [self._renderer.draw(i) for i in worlds]
+        return self._grid.compose(tiles, [self._caption(i) for i in worlds])
+
+    def _caption(self, world: int) -> Tuple[str, ...]:
+        if not self._with_captions:
+            return ()
+        episode = self.evaluator.present(world)
+        return caption(self.labels[world], episode, self._tolerance_m)
+
+
+def caption(label: str, episode: Episode, tolerance_m: Optional[float]) -> Tuple[str, str, str]:
+    """Write who acts, what the present episode reached, and the success tolerance."""
+    successes = f"successes {episode.metrics.get('successes', 0.0):.0f}"
+    if tolerance_m is not None:
+        successes += f"  tolerance {100 * tolerance_m:.1f} cm"
+    return label, successes, f"return {episode.episode_return:.1f}  step {episode.steps}"

@@ -1,0 +1,99 @@
+"""What is played, how it is shown, and which combinations cannot work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from epo.config import ConfigError
+from epo.record.video import PICTURES, VIDEOS, check_file
+
+USAGE = """usage: python -m epo play checkpoint=RUN [video=play.mp4] [name=value...]
+       python -m epo play task=NAME [policy=random] [video=play.mp4] [name=value...]
+
+  checkpoint     run folder (its best.pt, or else last.pt) or a checkpoint in one
+  policy         random or zero actions instead of the agents of a checkpoint
+  agent          leader, all (one world each, 16 at most), or indices such as 3 or 0,3,7
+  num_worlds     worlds of each agent; default 4 for one agent, else 1
+  steps          control steps of 1/60 s; default one episode, at most 600; a picture: 0
+  video          file to write, mp4 or gif; play.mp4 if no picture is asked for
+  picture        file for the last moment alone: png, webp or jpg
+  width, height  of video and picture, pixels; default 960 and 540
+  fps            frames per second of real time, at most 60; default 30
+  deterministic  true: agents do what they think best; false: with their training noise
+  tolerance_m    success tolerance; default that of the checkpoint
+  captions       false: no text in the tiles
+
+Everything else is a setting of the task, such as task.episode_length=300 or seed=1.
+"""
+POLICIES = ("random", "zero")
+MAX_AGENTS = 16
+"""Agents that `agent=all` shows."""
+MAX_TILES = 64
+MAX_STEPS = 600
+"""Control steps unless `steps` asks for more: 10 s."""
+SIZES = (64, 4096)
+"""Least and largest width and height, pixels."""
+
+
+@dataclass
+class Options:
+    """What is played and how it is shown; `USAGE` explains the fields."""
+
+    checkpoint: Optional[str] = None
+    policy: Optional[str] = None
+    agent: str = "leader"
+    num_worlds: Optional[int] = None
+    steps: Optional[int] = None
+    video: Optional[str] = None
+    picture: Optional[str] = None
+    width: int = 960
+    height: int = 540
+    fps: float = 30.0
+    deterministic: bool = True
+    tolerance_m: Optional[float] = None
+    captions: bool = True
+
+
+def check(options: Options) -> None:
+    """Fill in defaults that depend on other options, in place, and refuse what cannot work.
+
+    Raises:
+        ConfigError: at the first impossible option.
+    """
+    if options.policy is None and options.checkpoint is None:
+        options.policy = "random"
+        print("policy=random (auto: no checkpoint)")
+    if options.policy not in (None, *POLICIES):
+        raise ConfigError("policy", options.policy, f"use one of {', '.join(POLICIES)}")
+    if options.policy is not None and options.agent != "leader":
+        raise ConfigError("agent", options.agent, f"policy={options.policy} has no agents")
+    for name, fits, way_out in (
+        ("num_worlds", lambda value: value >= 1, "use at least 1"),
+        ("steps", lambda value: value >= 0, "use 0 or more"),
+        ("fps", lambda value: 1 <= value <= 60, "use a number from 1 to 60"),
+        ("tolerance_m", lambda value: value > 0, "use a positive number"),
+        ("width", _is_size, f"use an even number from {SIZES[0]} to {SIZES[1]}"),
+        ("height", _is_size, f"use an even number from {SIZES[0]} to {SIZES[1]}"),
+    ):
+        value = getattr(options, name)
+        if value is not None and not fits(value):
+            raise ConfigError(name, value, way_out)
+    if options.video is None and options.picture is None:
+        options.video = "play.mp4"
+    if options.video is not None:
+        check_file("video", Path(options.video), VIDEOS)
+    if options.picture is not None:
+        check_file("picture", Path(options.picture), PICTURES)
+
+
+def num_steps(options: Options, episode_length: int) -> int:
+    """Give the number of control steps to play."""
+    if options.steps is not None:
+        return options.steps
+    return min(episode_length, MAX_STEPS) if options.video else 0
+
+
+def _is_size(value: int) -> bool:
+    return SIZES[0] <= value <= SIZES[1] and value % 2 == 0

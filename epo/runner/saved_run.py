@@ -1,0 +1,70 @@
+"""What a run left behind, as something to look at: a checkpoint and the settings it belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+from epo.config import ConfigError
+from epo.record.csv import rows
+from epo.runner import checkpoint
+from epo.runner.run_folder import RunFolder
+
+
+class SavedRun:
+    """A checkpoint of a run.
+
+    Args:
+        path: a run folder (its `best.pt`, or else `last.pt`) or a checkpoint inside one.
+
+    Attributes:
+        folder: of the run.
+        file: the checkpoint.
+        settings: the run's resolved configuration.
+        state: content of the checkpoint, on the CPU.
+
+    Raises:
+        ConfigError: if there is no checkpoint, it is damaged, or it lies outside a run folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.file = _file(path)
+        # <run>/checkpoints/<name>.pt
+        self.folder = RunFolder(self.file.absolute().parent.parent)
+        settings = self.folder.read_config()
+        if settings is None or not {"task", "engine", "algo"}.issubset(settings):
+            way_out = f"{self.folder.config} is not of a run; keep checkpoints in their runs"
+            raise ConfigError("checkpoint", path, way_out)
+        self.settings: Dict[str, Any] = settings
+        self.state = checkpoint.load(self.file)
+
+    def success_tolerance(self) -> Optional[float]:
+        """Give the success tolerance of that time, m; None if it is unknown.
+
+        `last.pt` holds it in the state of the task. `best.pt` holds networks only, so it comes
+        from that iteration's row in `metrics.csv`.
+        """
+        curriculum = self.state.get("env", {}).get("curriculum", {})
+        if "tolerance" in curriculum:
+            # One for all agents, or one for each.
+            of_agents = curriculum["tolerance"].flatten().tolist()
+            return of_agents[self.state.get("leader_id", 0)]
+        for row in rows(self.folder.metrics):
+            if row["iteration"] == str(self.state["iteration"]):
+                value = row.get("leader/success_tolerance") or row.get("success_tolerance")
+                # Written from float32: seven digits are its own.
+                return float(f"{float(value):.7g}") if value else None
+        return None
+
+
+def _file(path: Path) -> Path:
+    """Find the checkpoint that `path` means."""
+    if not path.is_dir():
+        if not path.is_file():
+            raise ConfigError("checkpoint", path, "there is no such file or folder")
+        return path
+    folder = RunFolder(path)
+    for file in (folder.best, folder.last):
+        if file.is_file():
+            return file
+    raise ConfigError("checkpoint", path, "holds no checkpoints/best.pt or last.pt yet")

@@ -1,0 +1,36 @@
+"""Tasks that are watched or measured instead of learned from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Optional
+
+import torch
+
+from epo.envs import VecEnv
+from tasks.allegro_kuka.task import AllegroKuka
+
+_NEVER = 2**62
+"""Control steps that no evaluation reaches."""
+
+
+def hold_tolerance(env: VecEnv, tolerance_m: Optional[float]) -> Optional[float]:
+    """Stop the curriculum at a success tolerance.
+
+    The objective goes on measuring curriculum progress at that tolerance, so fitness is the
+    training's.
+
+    Args:
+        env: a task; one without curriculum stays as it is.
+        tolerance_m: the tolerance, m; None: the present one.
+
+    Returns:
+        The tolerance, m; None without a curriculum.
+    """
+    if not isinstance(env, AllegroKuka):
+        return None
+    env.cfg = replace(env.cfg, curriculum=replace(env.cfg.curriculum, interval_steps=_NEVER))
+    if tolerance_m is not None:
+        tolerance = torch.full_like(env.curriculum.tolerance, tolerance_m)
+        env.curriculum = env.curriculum._replace(tolerance=tolerance)
+    return float(env.curriculum.tolerance)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+pytest.importorskip("mujoco")
+
+from tasks import registry
+from tasks.allegro_kuka.task import AllegroKuka
+from tasks.evaluation import hold_tolerance
+from tests.composed import composed
+
+
+def make() -> AllegroKuka:
+    cfg = composed("engine=mujoco")
+    # Due at every step.
+    cfg.task.curriculum.interval_steps, cfg.task.curriculum.min_successes = 1, 0.0
+    env = registry.make(cfg.task, cfg.engine, 1, torch.device("cpu"), 0)
+    assert isinstance(env, AllegroKuka)
+    env.reset()
+    return env
+
+
+def tolerance_after_a_step(env: AllegroKuka) -> float:
+    return float(env.step(torch.zeros(1, 23)).scalars["success_tolerance"])
+
+
+def test_tolerance_is_held_where_the_curriculum_would_tighten_it():
+    assert tolerance_after_a_step(make()) == pytest.approx(0.0675)  # 0.9 * 0.075
+    env = make()
+    assert hold_tolerance(env, None) == pytest.approx(0.075)
+    assert tolerance_after_a_step(env) == pytest.approx(0.075)
+
+
+def test_tolerance_can_be_chosen_and_fitness_knows_the_progress():
+    env = make()
+    assert hold_tolerance(env, 0.0425) == pytest.approx(0.0425)
+    step = env.step(torch.zeros(1, 23))
+    assert float(step.scalars["success_tolerance"]) == pytest.approx(0.0425)
+    # No success; half of the way from 0.075 to 0.01.
+    assert float(step.metrics["fitness"]) == pytest.approx(0.5)
+
+
+def test_tasks_without_curriculum_stay_as_they_are():
+    cfg = composed("task=ProbeReach")
+    env = registry.make(cfg.task, cfg.engine, 1, torch.device("cpu"), 0)
+    assert hold_tolerance(env, 0.05) is None
