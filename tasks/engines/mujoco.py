@@ -17,6 +17,7 @@ from mujoco.batch import Batch
 from torch import Tensor
 
 from tasks.engines.layout import Layout
+from tasks.engines.memory import check_memory, mujoco_need
 from tasks.engines.simulator import Worlds, check_shapes
 
 MAX_OBJECT_SPEED_M_S = 20.0
@@ -73,14 +74,15 @@ class MujocoSimulator:
             num_threads: threads that step worlds, the caller's included; 0: all granted cores.
 
         Raises:
-            ValueError: if a tensor of `worlds` has another shape.
+            ValueError: if a tensor of `worlds` has another shape, or N worlds do not fit.
         """
         check_shapes(worlds, len(layout.joint_names))
+        num_envs = len(worlds.object_half_size)
+        check_memory(num_envs, mujoco_need(model, worlds), torch.device("cpu"))
         _route_warnings()
         model = copy.copy(model)
         # MuJoCo would put a diverged world silently at qpos0; `bad` reports it instead.
         model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
-        num_envs = len(worlds.object_half_size)
         self.num_envs, self.num_arms = num_envs, layout.num_arms
         self.device = torch.device("cpu")
         self.control_dt_s = substeps * model.opt.timestep

@@ -81,10 +81,19 @@ def test_members_have_the_shapes_of_the_contract():
         assert torch.equal(sim.ctrl, sim.joint_pos)
 
 
+def randomized_worlds(half, **factors):
+    """Make one world per row of `half` [N, 3] m; `factors` are further members of `Worlds`."""
+    model, layout = build_scene(1, "box")
+    drawn = Worlds(half, factors.pop("object_mass", box_mass(half)), **factors)
+    return MujocoSimulator(model, layout, drawn, substeps=2, num_threads=2)
+
+
 def test_worlds_equal_separately_compiled_models():
     half, physics = random_half_size(5), PhysicsCfg()
     friction = torch.tensor([0.5, 0.8, 1.0, 1.2, 1.5])
-    sim = worlds(half, friction=friction)
+    generator = torch.Generator().manual_seed(1)
+    stiffness, damping = 0.5 + torch.rand(2, 5, 23, generator=generator)
+    sim = randomized_worlds(half, object_friction=friction, stiffness=stiffness, damping=damping)
     for i in range(5):
         spec = scene_spec(1, "box", physics)
         size, mass = half[i].double().numpy(), float(box_mass(half)[i])
@@ -94,6 +103,10 @@ def test_worlds_equal_separately_compiled_models():
         for name in ("object", "goal"):
             spec.geom(name).size = size
         spec.geom("object").friction[0] = friction[i]
+        for joint, drive in enumerate(spec.actuators):
+            drive.gainprm[0] *= float(stiffness[i, joint])
+            drive.biasprm[1] *= float(stiffness[i, joint])
+            drive.biasprm[2] *= float(damping[i, joint])
         alone = spec.compile()
         ours, _ = sim.world(i)
         for body_field in ("mass", "inertia", "invweight0", "subtreemass", "ipos", "iquat"):
@@ -102,7 +115,9 @@ def test_worlds_equal_separately_compiled_models():
         for geom_field in ("size", "rbound", "aabb", "friction"):
             values = [getattr(m, f"geom_{geom_field}") for m in (ours, alone)]
             np.testing.assert_allclose(*values, rtol=1e-9, err_msg=geom_field)
-        np.testing.assert_allclose(ours.dof_invweight0, alone.dof_invweight0, rtol=1e-9)
+        for name in ("dof_invweight0", "actuator_gainprm", "actuator_biasprm"):
+            values = [getattr(m, name) for m in (ours, alone)]
+            np.testing.assert_allclose(*values, rtol=1e-9, err_msg=name)
 
 
 def test_friction_decides_whether_the_object_slides():
@@ -120,6 +135,67 @@ def test_friction_decides_whether_the_object_slides():
     # Free share (.36 - .2) g = 1.57 m/s^2 over 1/3 s: 87 mm.
     assert moved[0] == pytest.approx(0.087, rel=0.1)
     assert abs(moved[1]) < 1e-3
+
+
+def test_heavier_and_larger_objects_accelerate_less():
+    # Free boxes of 5 and 6 cm; the third weighs twice what the second does.
+    half = torch.tensor([[0.025] * 3, [0.03] * 3, [0.03] * 3])
+    mass = torch.tensor([0.05, 0.08, 0.16])
+    sim = randomized_worlds(half, object_mass=mass)
+    assert torch.equal(sim.object_mass, mass)
+    joints, speeds, pose, velocity = reset_arguments(sim)
+    pose[:, :3] = torch.tensor([-1.0, -1.0, 2.0])
+    sim.set_state(torch.ones(3, dtype=torch.bool), joints, speeds, pose, velocity)
+    sim.object_force[:, 0], sim.object_force[:, 3] = 0.1, 1e-4
+    for _ in range(6):
+        sim.step()
+    # 0.1 N for 0.1 s over the mass; 1e-4 N m for 0.1 s over m/3 (hy^2 + hz^2) = 2/3 m h^2.
+    torch.testing.assert_close(sim.site_linvel[:, 0, 0], 0.01 / mass, rtol=1e-3, atol=0)
+    spin = 1e-5 / (2 / 3 * mass * half[:, 0] ** 2)
+    torch.testing.assert_close(sim.site_angvel[:, 0, 0], spin, rtol=1e-3, atol=0)
+
+
+def test_objects_rest_on_their_own_half_height():
+    half = torch.tensor([[0.025] * 3, [0.0275] * 3])
+    sim = randomized_worlds(half)
+    joints, speeds, pose, velocity = reset_arguments(sim)
+    pose[:, 2] = 0.53 + half[:, 2]
+    sim.set_state(torch.ones(2, dtype=torch.bool), joints, speeds, pose, velocity)
+    for _ in range(30):
+        sim.step()
+    # The table's top lies at 0.53 m; contacts give by a tenth of a millimetre.
+    torch.testing.assert_close(sim.object_pose[:, 2], 0.53 + half[:, 2], rtol=0, atol=2e-4)
+
+
+def test_doubled_stiffness_halves_the_error_under_a_load():
+    stiffness = torch.ones(3, 23)
+    stiffness[1], stiffness[2, 6] = 2.0, 2.0
+    sim = randomized_worlds(torch.full((3, 3), 0.025), stiffness=stiffness)
+    sim.ctrl[:, 8] = 0.5  # an index finger, flexed to mid-range
+    load = sim._batch.bind("qfrc_applied")[:, sim._layout.joint_dof]
+    load[:, 6], load[:, 8] = 1.0, 0.1  # N m, on the last joint of the arm and on the finger
+    for _ in range(240):
+        sim.step()
+    error = sim.joint_pos - sim.ctrl
+    # load / kp, with kp 40 and 8 N m/rad; gravity is compensated. World 2 has one stiff joint.
+    torch.testing.assert_close(error[:, 6], 1.0 / (40 * stiffness[:, 6]), rtol=1e-2, atol=0)
+    torch.testing.assert_close(error[:, 8], 0.1 / (8 * stiffness[:, 8]), rtol=1e-2, atol=0)
+
+
+def test_doubled_damping_halves_the_speed_per_error():
+    damping = torch.ones(3, 23)
+    damping[1], damping[2, 10] = 2.0, 2.0
+    sim = randomized_worlds(torch.full((3, 3), 0.025), damping=damping)
+    joint = 10  # the last one of the index finger moves the least mass
+    sim.ctrl[:, joint] = sim.joint_pos[:, joint] + 0.03  # 0.24 N m, within the limit of 0.35
+    for _ in range(4):
+        sim.step()
+    speed = sim.joint_vel[:, joint]
+    # The drive saw the error of one physics step of 1/120 s before.
+    error = (sim.ctrl - sim.joint_pos)[:, joint] + speed / 120
+    # Once it has gathered speed, kv v = kp error: kp / kv = 8 / 1 per second. Its inertia of .004
+    # kg m^2 adds kp J / kv^2 = 3 %.
+    torch.testing.assert_close(speed / error, 8.0 / damping[:, joint], rtol=0.05, atol=0)
 
 
 def test_object_force_acts_in_the_world_frame_until_rewritten():
