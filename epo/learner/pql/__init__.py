@@ -1,0 +1,1 @@
+"""Parallel Q-learning: networks, exploration, experience and updates of one off-policy agent."""
