@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, NamedTuple, Optional, Protocol, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Protocol, Tuple, runtime_checkable
 
 import torch
 from torch import Tensor
+
+
+class EnvError(RuntimeError):
+    """Environments that cannot go on; the message is one line, with the way out if there is one."""
 
 
 @dataclass(frozen=True)
@@ -102,4 +106,37 @@ class VecEnv(Protocol):
 
     def close(self) -> None:
         """Free threads and device memory."""
+        ...
+
+
+@runtime_checkable
+class MemberEnv(Protocol):
+    """What a task may offer, besides `VecEnv`, to agents that learn apart from each other.
+
+    The N environments are K blocks of equal size, one per agent, after `separate`; before, one.
+    Population based training works without, see `docs/algorithms/pbt.md`.
+
+    Attributes:
+        reward_names: names of `Step.reward_terms`.
+        reward_parameters: name -> [N] parameter of the reward that is no factor of a term, such
+            as a threshold; whoever changes it in place is followed.
+    """
+
+    reward_names: Tuple[str, ...]
+    reward_parameters: Dict[str, Tensor]
+
+    def separate(self, num_agents: int) -> None:
+        """Give every agent's block what the task shares otherwise; call it before `reset`."""
+        ...
+
+    def restart_agent(self, agent: int) -> Tensor:
+        """Begin a new episode in all environments of an agent; return its observations [E, O]."""
+        ...
+
+    def agent_state(self, agent: int) -> Dict[str, Any]:
+        """Give what a block has learned to ask for, such as its curriculum; plain types."""
+        ...
+
+    def load_agent_state(self, agent: int, state: Dict[str, Any]) -> None:
+        """Let a block ask what another one did when `agent_state` was taken."""
         ...

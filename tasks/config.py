@@ -7,8 +7,12 @@ from typing import Any, List, Tuple
 
 import tasks.allegro_kuka.config as allegro_kuka
 import tasks.engines.config as engines
+import tasks.gymnasium.config as gymnasium
+import tasks.isaacgym.preload as isaacgym
+import tasks.isaacgym.settings as isaacgym_settings
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.engines.config import AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg
+from tasks.gymnasium.config import GymnasiumCfg
 
 
 @dataclass
@@ -29,8 +33,19 @@ def register(store: Any) -> None:
     """Put the schemas into `store` (a Hydra ConfigStore) as `base_*` of their groups."""
     store.store(group="task", name="base_allegro_kuka", node=AllegroKukaCfg)
     store.store(group="task", name="base_probe", node=ProbeCfg)
+    gymnasium.register(store)
     for schema in (AutoCfg, MujocoCfg, MujocoWarpCfg, IsaacGymCfg):
         store.store(group="engine", name=f"base_{schema.name}", node=schema)
+
+
+def preload(task_cfg: Any, engine_cfg: Any) -> None:
+    """Import what an engine needs before torch; call it before anything that imports torch.
+
+    Raises:
+        ValueError: if that cannot work here, with the reason and the way out.
+    """
+    if isinstance(task_cfg, AllegroKukaCfg) and engine_cfg.name == "isaacgym":
+        isaacgym.preload()
 
 
 def check(task_cfg: Any, engine_cfg: Any) -> None:
@@ -42,6 +57,10 @@ def check(task_cfg: Any, engine_cfg: Any) -> None:
     if isinstance(task_cfg, AllegroKukaCfg):
         allegro_kuka.check(task_cfg)
         engines.check(engine_cfg)
+        if engine_cfg.name == "isaacgym":
+            isaacgym_settings.check(task_cfg)
+    elif isinstance(task_cfg, GymnasiumCfg):
+        gymnasium.check(task_cfg)
 
 
 def devices(task_cfg: Any, engine_cfg: Any) -> Tuple[str, ...]:
@@ -59,9 +78,16 @@ def choose_engine(task_cfg: Any, engine_cfg: Any, device: str) -> List[str]:
     """Replace the engine `auto` by the one that fits the device, in place.
 
     Returns:
-        A line such as `engine=mujoco (auto: device=cpu)` if there was a choice.
+        A line such as `engine=mujoco (auto: device=cpu)` if there was a choice, and what else
+        is good to know before the run.
 
     Raises:
         ValueError: if the engine is unknown, does not fit the device or is not installed.
     """
-    return engines.choose(engine_cfg, device) if isinstance(task_cfg, AllegroKukaCfg) else []
+    if not isinstance(task_cfg, AllegroKukaCfg):
+        return []
+    choices = engines.choose(engine_cfg, device)
+    if engine_cfg.name == "isaacgym":
+        isaacgym.check_device(device)
+        choices += isaacgym_settings.notes(task_cfg)
+    return choices

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from epo.envs import VecEnv
 from tasks.allegro_kuka import objects, randomization
-from tasks.allegro_kuka.config import AllegroKukaCfg
+from tasks.allegro_kuka.config import AllegroKukaCfg, randomized
 from tasks.allegro_kuka.draws import RandomDraws
 from tasks.allegro_kuka.task import AllegroKuka
 from tasks.config import check, choose_engine
@@ -82,7 +82,9 @@ def _allegro_kuka(
     sim = SIMULATORS[engine_cfg.name](cfg, engine_cfg, worlds, device)
     generator = torch.Generator(device).manual_seed(seed)
     draws = RandomDraws(cfg, worlds.object_half_size, sim.joint_lower, sim.joint_upper, generator)
-    return AllegroKuka(cfg, sim, scale, draws, engine_cfg.name)
+    true_size = worlds.object_half_size if "object_size" in randomized(cfg) else None
+    disturbances = randomization.make_disturbances(cfg, num_envs, device, seed)
+    return AllegroKuka(cfg, sim, scale, draws, engine_cfg.name, true_size, disturbances)
 
 
 def _mujoco(
@@ -113,7 +115,19 @@ def _probe(
     return make_probe(cfg, num_envs, device, seed, num_agents)
 
 
-TASKS: Dict[str, Callable[..., VecEnv]] = {"allegro_kuka": _allegro_kuka, "probe": _probe}
+def _gymnasium(
+    cfg: Any, engine_cfg: Any, num_envs: int, device: torch.device, seed: int, num_agents: int
+) -> VecEnv:
+    from tasks.gymnasium.env import GymnasiumEnv
+
+    return GymnasiumEnv(cfg, num_envs, device, seed)
+
+
+TASKS: Dict[str, Callable[..., VecEnv]] = {
+    "allegro_kuka": _allegro_kuka,
+    "gymnasium": _gymnasium,
+    "probe": _probe,
+}
 """Builders by the `kind` of the task config, with the arguments of `make`."""
 SIMULATORS: Dict[str, Callable[..., Simulator]] = {
     "mujoco": _mujoco,

@@ -16,6 +16,11 @@ class NetworkCfg:
 
     kind: str = "lstm"
     """`lstm` (LSTM, layer norm, MLP: every published result) or `mlp`."""
+    encoder: str = "none"
+    """`cnn` in front of everything else, for observations that are images; `none`."""
+    cnn_channels: List[int] = field(default_factory=lambda: [16, 32, 32, 32])
+    """Channels of the convolutions of `cnn`, each of which halves height and width (ours: small
+    enough to be trained on a CPU)."""
     lstm_units: int = 768
     """Width of the LSTM in front of the MLP (AK). Not used by `mlp`."""
     mlp_units: List[int] = field(default_factory=lambda: [768, 512, 256])

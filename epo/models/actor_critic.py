@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import ContextManager, NamedTuple, Optional
+from typing import ContextManager, NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own convention)
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from epo.config import NetworkCfg, NormalizerCfg
 from epo.models.distribution import DiagonalGaussian, Distribution
+from epo.models.encoder import ImageEncoder
 from epo.models.normalizer import RunningNormalizer
 
 
@@ -33,8 +34,9 @@ class PolicyOutput(NamedTuple):
 class ActorCritic(nn.Module):
     """Policy and value of every agent of the population, in one network.
 
-    The gene of an agent is appended to the normalised observation. As it is constant over a
-    sequence, its product with the first layer is computed once per agent and added as a bias.
+    The gene of an agent is appended to the normalised observation, or to the features of an
+    image. As it is constant over a sequence, its product with the first layer is computed once per
+    agent and added as a bias.
     A population of one has no gene. Rollout, update and relabelling call `forward` alike, in
     the same precision, so that the ratio of fresh data is 1.
 
@@ -46,6 +48,8 @@ class ActorCritic(nn.Module):
         autocast: reduced precision of the trunk's products on CUDA (`torch.bfloat16`), or None;
             heads, normalisation and everything after them stay float32.
         distribution: what the policy head's numbers mean.
+        image_shape: channels, height and width of observations that are flattened images; they
+            go through the encoder that `network` names instead of the normaliser.
 
     Source: network of the published Allegro-Kuka runs (SAPG and EPO repositories): LSTM before
         the MLP, layer norm between, ELU, shared trunk, state-independent log std per agent.
@@ -60,19 +64,24 @@ class ActorCritic(nn.Module):
         normalizer: NormalizerCfg,
         autocast: Optional[torch.dtype] = None,
         distribution: Optional[Distribution] = None,
+        image_shape: Optional[Tuple[int, int, int]] = None,
     ) -> None:
         super().__init__()
         self.distribution: Distribution = distribution or DiagonalGaussian()
         self.observation_dim, self.policy_dim = observation_dim, policy_dim
         self.num_agents = num_agents
         self.autocast = autocast
+        is_normalized = normalizer.observation and image_shape is None
         self.observation_normalizer = RunningNormalizer(
-            observation_dim, normalizer.clip, normalizer.observation
+            observation_dim, normalizer.clip, is_normalized
         )
         self.value_normalizer = RunningNormalizer(1, normalizer.clip, normalizer.value)
 
+        self.encoder: Optional[ImageEncoder] = None
+        if image_shape is not None:
+            self.encoder = ImageEncoder(image_shape, network.cnn_channels)
         gene_dim = network.gene_dim if num_agents > 1 else 0
-        width = observation_dim + gene_dim
+        width = (self.encoder.width if self.encoder else observation_dim) + gene_dim
         self.lstm: Optional[nn.LSTMCell] = None
         if network.kind == "lstm":
             self.lstm = nn.LSTMCell(width, network.lstm_units)
@@ -126,6 +135,8 @@ class ActorCritic(nn.Module):
         """
         x = self.observation_normalizer(observation)
         with self._precision(x.device):
+            if self.encoder is not None:
+                x = self.encoder(x)
             if self.lstm is not None:
                 gates = self._input_projection(x, agent, self.lstm.weight_ih, self.lstm.bias_ih)
                 hidden, memory = _unroll_lstm(gates, memory, is_first, self.lstm)
@@ -149,12 +160,12 @@ class ActorCritic(nn.Module):
         return torch.autocast(device.type, dtype=self.autocast)
 
     def _input_projection(self, x: Tensor, agent: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """First layer of [observation, gene] for all T steps in one product, [T, B, units]."""
+        """First layer of [x, gene] for all T steps in one product, [T, B, units]."""
         if self.gene is None:
             return F.linear(x, weight, bias)
-        of_observation, of_gene = weight.split([self.observation_dim, self.gene.shape[1]], dim=1)
+        of_x, of_gene = weight.split([x.shape[-1], self.gene.shape[1]], dim=1)
         per_agent = F.linear(self.gene, of_gene, bias)  # [K, G] -> [K, units]
-        return F.linear(x, of_observation) + per_agent[agent]
+        return F.linear(x, of_x) + per_agent[agent]
 
 
 def _unroll_lstm(gates: Tensor, memory: Tensor, is_first: Tensor, cell: nn.LSTMCell):

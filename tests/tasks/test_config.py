@@ -6,12 +6,18 @@ from tasks.config import check
 from tasks.engines.config import AutoCfg
 from tests.tasks.allegro_kuka.doubles import task_cfg
 
-ALLEGRO_KUKA = (
-    "AllegroKukaRegrasping",
-    "AllegroKukaReorientation",
-    "AllegroKukaTwoArmsRegrasping",
-    "AllegroKukaTwoArmsReorientation",
-)
+# Subtask, arms, wall; control steps per goal and near it; farthest fingertip from the object, m.
+FAR = float("inf")
+ALLEGRO_KUKA = {
+    "AllegroKukaRegrasping": ("regrasping", 1, "none", 400, 30, FAR),
+    "AllegroKukaReorientation": ("reorientation", 1, "none", 600, 1, 1.5),
+    "AllegroKukaThrow": ("throw", 1, "none", 300, 5, FAR),
+    "AllegroKukaTwoArmsRegrasping": ("regrasping", 2, "none", 400, 30, FAR),
+    "AllegroKukaTwoArmsReorientation": ("reorientation", 2, "none", 600, 1, FAR),
+    "AllegroKukaTwoArmsReorientationPartition": ("reorientation", 2, "partition", 600, 1, FAR),
+    "AllegroKukaTwoArmsReorientationHole": ("reorientation", 2, "hole", 600, 1, FAR),
+    "AllegroKukaTwoArmsReorientationBarrier": ("reorientation", 2, "barrier", 600, 1, FAR),
+}
 
 
 @pytest.mark.parametrize("name", ALLEGRO_KUKA)
@@ -19,10 +25,21 @@ def test_task_file_composes_and_passes_the_check(name: str) -> None:
     cfg = task_cfg(name)
     check(cfg, AutoCfg())
     assert cfg.name == name
-    assert cfg.num_arms == (2 if "TwoArms" in name else 1)
-    assert cfg.subtask == ("regrasping" if "Regrasping" in name else "reorientation")
-    assert cfg.episode_length == (400 if cfg.subtask == "regrasping" else 600)
-    assert cfg.success_hold_steps == (30 if cfg.subtask == "regrasping" else 1)
+    assert (
+        cfg.subtask,
+        cfg.num_arms,
+        cfg.wall,
+        cfg.episode_length,
+        cfg.success_hold_steps,
+        cfg.max_hand_distance_m,
+    ) == ALLEGRO_KUKA[name]
+    is_throw, two_arms = cfg.subtask == "throw", cfg.num_arms == 2
+    assert cfg.arm_action == ("absolute" if two_arms else "delta")
+    assert cfg.reward.fingertip_after_lifting == two_arms
+    assert (cfg.reward.arm_penalty == 0 and cfg.reward.hand_penalty == 0) == two_arms
+    assert cfg.force.scale == (0.0 if is_throw else 2.0)
+    assert cfg.curriculum.target_tolerance_m == (0.075 if is_throw else 0.01)
+    assert len(cfg.objects.sets) == (1 if is_throw else 3)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +56,8 @@ def test_task_file_composes_and_passes_the_check(name: str) -> None:
         ("force.min_probability=0.5", "max_probability = 0.1"),
         ("force.scale=-1", "task.force.scale=-1"),
         ("reset.hand=2.0", r"task.reset.hand=2.0 .*share in \[0, 1\]"),
+        ("wall=door", "task.wall='door'"),
+        ("wall=hole", "task.wall=hole.*task.num_arms=2"),
     ],
 )
 def test_check_names_setting_value_and_way_out(override: str, message: str) -> None:

@@ -12,12 +12,17 @@ from tasks.engines.config import AutoCfg, MujocoCfg
 from tests.tasks.allegro_kuka.doubles import task_cfg
 
 CPU = torch.device("cpu")
-ALLEGRO_KUKA = (
-    "AllegroKukaRegrasping",
-    "AllegroKukaReorientation",
-    "AllegroKukaTwoArmsRegrasping",
-    "AllegroKukaTwoArmsReorientation",
-)
+ALLEGRO_KUKA = {
+    "AllegroKukaRegrasping": (99, 23),
+    "AllegroKukaReorientation": (117, 23),
+    "AllegroKukaThrow": (99, 23),
+    "AllegroKukaTwoArmsRegrasping": (169, 46),
+    "AllegroKukaTwoArmsReorientation": (196, 46),
+    "AllegroKukaTwoArmsReorientationPartition": (196, 46),
+    "AllegroKukaTwoArmsReorientationHole": (196, 46),
+    "AllegroKukaTwoArmsReorientationBarrier": (196, 46),
+}
+"""Sizes of observation and action."""
 
 
 def test_names_list_every_task_file() -> None:
@@ -60,6 +65,7 @@ def test_mujoco_task_runs_finite_under_random_actions(name: str) -> None:
     env = make_real(name)
     generator = torch.Generator().manual_seed(0)
     observation = env.reset()
+    assert (env.spec.observation_dim, env.spec.action_dim) == ALLEGRO_KUKA[name]
     assert observation.shape == (4, env.spec.observation_dim)
     for _ in range(30):
         action = 2 * torch.rand(4, env.spec.action_dim, generator=generator) - 1
@@ -74,16 +80,21 @@ def test_mujoco_task_runs_finite_under_random_actions(name: str) -> None:
     env.close()
 
 
-def test_mujoco_resume_equals_uninterrupted_run() -> None:
-    actions = 2 * torch.rand(25, 4, 23, generator=torch.Generator().manual_seed(1)) - 1
-    env = make_real("AllegroKukaRegrasping")
+@pytest.mark.parametrize(
+    "name",
+    ["AllegroKukaRegrasping", "AllegroKukaThrow", "AllegroKukaTwoArmsReorientationPartition"],
+)
+def test_mujoco_resume_equals_uninterrupted_run(name: str) -> None:
+    env = make_real(name)
+    generator = torch.Generator().manual_seed(1)
+    actions = 2 * torch.rand(25, 4, env.spec.action_dim, generator=generator) - 1
     env.reset()
     for action in actions[:15]:
         env.step(action)
     state = env.state_dict()
     expected = [env.step(action) for action in actions[15:]]
     env.close()
-    other = make_real("AllegroKukaRegrasping", seed=5)
+    other = make_real(name, seed=5)
     other.load_state_dict(state)
     for action, step in zip(actions[15:], expected, strict=True):
         again = other.step(action)

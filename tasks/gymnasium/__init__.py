@@ -1,0 +1,1 @@
+"""Any Gymnasium environment (classic control, Box2D, MuJoCo, your own) as a task."""
