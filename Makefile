@@ -26,14 +26,14 @@ $(STAMP): pyproject.toml
 	  echo "error: PYTHON=$(PYTHON): it lacks venv; install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 2; }
 	@rm -f $(VENV)/torch-*.stamp
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==$(TORCH)" -e ".[mujoco,warp,gymnasium,video,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==$(TORCH)" -e ".[mujoco,warp,gymnasium,rl_games,video,dev]"
 	@touch $@
 
 train: $(STAMP)
 	$(BIN)/python train.py $(if $(strip $(ARGS)),$(ARGS),experiment=laptop)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check

@@ -1,0 +1,1 @@
+"""Other people's learners on our environments; nothing of ours depends on them."""
