@@ -9,7 +9,8 @@ from torch import Tensor
 
 from epo.config import PPOCfg
 from epo.envs import Step, VecEnv
-from epo.models.actor_critic import ActorCritic, PolicyOutput
+from epo.models.actor_critic import PolicyOutput
+from epo.models.distribution import Distribution
 from epo.rollout.storage import Rollout, allocate_rollout
 from epo.stopwatch import Stopwatch
 
@@ -22,12 +23,39 @@ class StepObserver(Protocol):
         ...
 
 
+class Networks(Protocol):
+    """What a collector asks of the networks that act, see `ActorCritic`."""
+
+    num_agents: int
+    policy_dim: int
+    distribution: Distribution
+
+    @property
+    def log_std(self) -> Tensor:
+        """Log standard deviations of the agents [K, D], or [K, 0]."""
+        ...
+
+    def initial_memory(self, num: int) -> Tensor:
+        """Return the zero state [2, num, H]."""
+        ...
+
+    def denormalize_value(self, value: Tensor) -> Tensor:
+        """Return normalised values [N] in the unit of scaled rewards."""
+        ...
+
+    def __call__(
+        self, observation: Tensor, agent: Tensor, memory: Tensor, is_first: Tensor
+    ) -> PolicyOutput:
+        """Evaluate sequences."""
+        ...
+
+
 class Collector:
     """Step the environments under the current policies and keep what happened.
 
     Args:
         env: N environments; environment i belongs to agent i // (N / K).
-        model: the shared actor-critic.
+        model: the networks that act.
         observer: sees every step.
         cfg: horizon, reward scale, bootstrap.
         seed: of the action noise.
@@ -38,7 +66,7 @@ class Collector:
     def __init__(
         self,
         env: VecEnv,
-        model: ActorCritic,
+        model: Networks,
         observer: StepObserver,
         cfg: PPOCfg,
         *,
@@ -108,7 +136,7 @@ class Collector:
         with self.stopwatch.section("sim"):
             step = self.env.step(action)
         self.observer.update(step)
-        torch.mul(step.reward, self.cfg.reward_scale, out=rollout.reward[t])
+        torch.mul(self.learning_reward(step), self.cfg.reward_scale, out=rollout.reward[t])
         torch.logical_or(step.terminated, step.truncated, out=rollout.is_first[t + 1])
         if rollout.is_valid is not None and step.valid is not None:
             rollout.is_valid[t] = step.valid
@@ -124,6 +152,10 @@ class Collector:
         final = self.model(step.final_observation.unsqueeze(0), self.agent, self._memory, nowhere)
         value = self.model.denormalize_value(final.value[0])
         return torch.where(step.truncated, value, torch.zeros_like(value))
+
+    def learning_reward(self, step: Step) -> Tensor:
+        """Return the reward [N] to learn from, task units."""
+        return step.reward
 
     def draw_noise(self, like: Tensor) -> Tensor:
         """Return the action noise of policies `like` [N, D]."""

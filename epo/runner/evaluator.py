@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Protocol, Sequence
 
@@ -13,6 +14,13 @@ from epo.envs import EnvSpec, Step, VecEnv
 from epo.models.actor_critic import ActorCritic
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.trainer import build_model
+
+LOADERS = {
+    "pql": "epo.runner.pql:load_policy",
+    "rl_games": "epo.runner.rl_games:load_policy",
+}
+"""`algo.trainer` -> what builds the policy of its checkpoints, imported when it is used; the others
+train one shared network."""
 
 
 class Policy(Protocol):
@@ -97,8 +105,10 @@ def load_policy(
     env: VecEnv,
     agents: Sequence[int],
     seed: Optional[int],
-) -> AgentPolicy:
+) -> Policy:
     """Build the network of a checkpoint and let `agents` act, each in an equal share of `env`.
+
+    What was not trained with one shared network has one agent, which acts without noise.
 
     Args:
         algo: the algorithm that it was trained with.
@@ -112,6 +122,9 @@ def load_policy(
     Raises:
         CheckpointError: if its network does not fit.
     """
+    if algo.trainer in LOADERS:
+        module, name = LOADERS[algo.trainer].split(":")
+        return getattr(import_module(module), name)(algo, state, path, env)
     if "model" not in state:
         raise CheckpointError(path, f"holds no shared network (algo.trainer={algo.trainer})")
     model = build_model(algo, env, num_agents, seed=0)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from epo.config import Config
 from epo.envs import VecEnv
-from epo.population import Fitness, FitnessTracker
+from epo.population import FitnessTracker
 from epo.record.names import agent_fitness
 from epo.record.recorder import Recorder
 from epo.runner.guard import check_finite
@@ -75,8 +75,20 @@ class Loop(ABC):
             RuntimeError, KeyError: if it is of another network.
         """
 
-    def evolve(self, fitness: Fitness) -> None:  # noqa: B027 (a hook, not a duty)
-        """Let the population change between two iterations, after the count of this one."""
+    @property
+    def leader_id(self) -> int:
+        """Index of the agent that the leader's numbers are of: the last one."""
+        return self.tracker.num_agents - 1
+
+    def evolve(self, snapshot: Snapshot) -> None:
+        """Let the population change between two iterations, after the count of this one.
+
+        Without a population only the window of fitness moves on, with every interval: the mean
+        must not span the run.
+        """
+        interval = self.cfg.algo.evolution.interval_frames
+        if self.frames // interval > (self.frames - self.frames_per_iteration) // interval:
+            self.tracker.start_window()
 
     def population_row(self) -> Dict[str, float]:
         """Give further columns about the population."""
@@ -115,7 +127,7 @@ class Loop(ABC):
         )
         check_finite(snapshot.metrics, self.iteration + 1, Path(str(self.cfg.run_dir)))
         self.iteration += 1
-        self.evolve(snapshot.fitness)
+        self.evolve(snapshot)
         self.last_metrics = {**self._timing(), **self._row(snapshot)}
         self.recorder.write(self.iteration, self.frames, self.last_metrics)
         return self.last_metrics
@@ -139,13 +151,13 @@ class Loop(ABC):
         """Name the leader's and the population's numbers."""
         fitness: List[float] = snapshot.fitness.fitness.tolist()
         known = [value for value in fitness if not math.isnan(value)]
-        row = {"leader/fitness": fitness[-1], "population/gene_distance": 0.0}
+        row = {"leader/fitness": fitness[self.leader_id], "population/gene_distance": 0.0}
         row["population/fitness_mean"] = sum(known) / len(known) if known else math.nan
         row["population/fitness_best"] = max(known) if known else math.nan
         for name, block in snapshot.blocks.items():
             # The task's own objective; what selection goes by may be another metric.
             column = "objective" if name == "fitness" else name
-            row[f"leader/{column}"] = float(block[-1])
+            row[f"leader/{column}"] = float(block[self.leader_id])
             row[f"population/{column}"] = float(block.mean())
         row.update(self.population_row())
         return {**row, **snapshot.metrics, **snapshot.scalars, **agent_fitness(fitness)}

@@ -20,7 +20,6 @@ from epo.record.recorder import Recorder
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.loop import Loop
 from epo.runner.seeds import derive_seed
-from epo.runner.snapshot import Snapshot
 
 
 def check_spec(spec: EnvSpec) -> None:
@@ -119,12 +118,6 @@ class PQLLoop(Loop):
                     learner.learn()
         self.scalars = collector.read_scalars()
         return {**learner.read_metrics(), "replay/size": self.replay.size}
-
-    def evolve(self, snapshot: Snapshot) -> None:
-        """Begin a new window of fitness with every interval: the mean must not span the run."""
-        interval = self.cfg.algo.evolution.interval_frames
-        if self.frames // interval > (self.frames - self.frames_per_iteration) // interval:
-            self.tracker.start_window()
 
     def population_row(self) -> Dict[str, float]:
         """Give what the host counts: updates per control step, uses of a transition, noise."""

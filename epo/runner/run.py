@@ -8,10 +8,10 @@ import shlex
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 from epo.config import Config
-from epo.envs import VecEnv
+from epo.envs import EnvError, VecEnv
 from epo.record.csv import truncate
 from epo.record.progress import RunPlan, clock, short
 from epo.record.recorder import Recorder, build_recorder
@@ -22,8 +22,13 @@ from epo.runner.loop import Loop
 from epo.runner.run_folder import RunFolder, as_plain
 from epo.runner.start import start_run
 
-TRAINERS = {"ppo": "epo.runner.trainer:Trainer"}
-"""`algo.trainer` -> the class that trains so, imported when it is used."""
+TRAINERS = {
+    "ppo": "epo.runner.trainer:Trainer",
+    "pql": "epo.runner.pql:PQLLoop",
+    "pbt": "epo.runner.pbt:make_pbt",
+    "rl_games": "epo.runner.rl_games:RlGamesLoop",
+}
+"""`algo.trainer` -> what builds the loop that trains so, imported when it is used."""
 BEST_INTERVAL = 10
 """Iterations between two looks at whether the leader is the best so far."""
 
@@ -56,7 +61,7 @@ def run(cfg: Config, make_env: Callable[[Config], VecEnv]) -> int:
     ) as recorder:
         trainer = make_loop(cfg, env, recorder)
         if state is not None:
-            trainer.load_state_dict(state)
+            restore(trainer, state, start.checkpoint)
         elif weights is not None:
             load_weights(trainer, weights, str(cfg.checkpoint))
         code = Session(trainer, start.folder, recorder).run()
@@ -68,6 +73,19 @@ def make_loop(cfg: Config, env: VecEnv, recorder: Recorder) -> Loop:
     """Build the way of training that `algo.trainer` names."""
     module, name = TRAINERS[cfg.algo.trainer].split(":")
     return getattr(import_module(module), name)(cfg, env, recorder)
+
+
+def restore(trainer: Loop, state: Dict[str, Any], path: Optional[Path]) -> None:
+    """Continue where `state` was taken.
+
+    Raises:
+        CheckpointError: if it is of another task, network or size.
+    """
+    try:
+        trainer.load_state_dict(state)
+    except (KeyError, RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(Path(str(path)), f"does not fit this run ({reason})") from error
 
 
 def load_weights(trainer: Loop, state: Dict[str, Any], path: str) -> None:
@@ -108,7 +126,7 @@ class Session:
                 while not trainer.is_finished() and not stop:
                     trainer.iterate()
                     self._save_when_due()
-            except NonFiniteError as error:
+            except (NonFiniteError, EnvError) as error:
                 return self._fail(str(error))
             try:
                 checkpoint.save(self.folder.last, trainer.state_dict())

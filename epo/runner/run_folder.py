@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import json
 import math
+import re
 from pathlib import Path
 from typing import IO, Any, Dict, Mapping, Optional
 
@@ -147,10 +148,16 @@ class RunFolder:
             self._lock.close()
 
 
+def runs_of(cfg: Config) -> Path:
+    """Give `runs/<task>/<algo>`; a task with an `env_id` is that environment."""
+    task = getattr(cfg.task, "env_id", cfg.task.name)
+    return ROOT / re.sub(r"[^\w.-]+", "-", task) / cfg.algo.name
+
+
 def default_run_dir(cfg: Config) -> Path:
     """Give a new folder `runs/<task>/<algo>/<date>_seed<seed>`."""
     date = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    parent = ROOT / cfg.task.name / cfg.algo.name
+    parent = runs_of(cfg)
     name = f"{date}_seed{cfg.seed}"
     paths = [parent / name, *(parent / f"{name}_{number}" for number in range(2, 1000))]
     for path in paths:  # runs of a sweep may start in the same second

@@ -7,7 +7,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
 
 from epo.config import Config, ConfigError
 from epo.record.csv import truncate
-from epo.runner.run_folder import ROOT, RunFolder, as_plain, default_run_dir
+from epo.runner.run_folder import RunFolder, as_plain, default_run_dir, runs_of
 
 FREE_SETTINGS = (
     "run_dir",
@@ -22,6 +22,7 @@ FREE_SETTINGS = (
 """Settings that do not make another command: a run may be continued with other ones."""
 FIXED_SETTINGS = (
     "task.name",
+    "task.env_id",
     "engine.name",
     "algo.name",
     "algo.network",
@@ -118,7 +119,7 @@ def _earlier_run(cfg: Config) -> Optional[RunFolder]:
     if cfg.resume == "never":
         return None
     if cfg.resume == "auto" and cfg.run_dir is None:
-        return find_resumable(ROOT / cfg.task.name / cfg.algo.name, cfg)
+        return find_resumable(runs_of(cfg), cfg)
     path = Path(str(cfg.run_dir if cfg.resume == "auto" else cfg.resume))
     if cfg.run_dir is not None and Path(cfg.run_dir).resolve() != path.resolve():
         raise ConfigError("run_dir", cfg.run_dir, f"leave it out: resume={cfg.resume} is the run")

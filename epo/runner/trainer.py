@@ -7,21 +7,35 @@ from typing import Any, Dict, Optional
 import torch
 from torch import Tensor
 
-from epo.config import AlgoCfg, Config
+from epo.config import AlgoCfg, Config, ConfigError
 from epo.envs import VecEnv
 from epo.learner.ppo import PPO
 from epo.models.actor_critic import ActorCritic
 from epo.models.distribution import Categorical, DiagonalGaussian
-from epo.population import Evolution, Fitness, gene_distance
+from epo.population import Evolution, gene_distance
 from epo.record.names import FRAMES_TO_GENERATION
 from epo.record.recorder import Recorder
 from epo.rollout.collector import Collector
 from epo.runner.loop import Loop
 from epo.runner.seeds import derive_seed
+from epo.runner.snapshot import Snapshot
 
 
 def build_model(cfg: AlgoCfg, env: VecEnv, num_agents: int, seed: int) -> ActorCritic:
-    """Return the initial actor-critic for the spaces of `env`, on its device."""
+    """Return the initial actor-critic for the spaces of `env`, on its device.
+
+    Raises:
+        ConfigError: if the encoder does not fit the observation.
+    """
+    image_shape = env.spec.image_shape
+    encoder = "none" if image_shape is None else "cnn"
+    if cfg.network.encoder != encoder:
+        what = "a vector" if image_shape is None else f"an image {list(image_shape)}"
+        raise ConfigError(
+            "algo.network.encoder",
+            cfg.network.encoder,
+            f"{env.spec.name} shows {what}; use algo.network.encoder={encoder}",
+        )
     autocast = torch.bfloat16 if env.device.type == "cuda" else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "model"))
@@ -33,6 +47,7 @@ def build_model(cfg: AlgoCfg, env: VecEnv, num_agents: int, seed: int) -> ActorC
             cfg.normalizer,
             autocast,
             Categorical() if env.spec.num_choices else DiagonalGaussian(),
+            image_shape,
         )
     return model.to(env.device)
 
@@ -79,16 +94,17 @@ class Trainer(Loop):
         """Collect one rollout and learn from it."""
         with self.stopwatch.section("rollout"):
             rollout = self.collector.collect()
-        self.scalars = self.collector.scalars
         with self.stopwatch.section("learn"):
-            metrics = self.learner.update(rollout)
+            metrics = self.learner.update(rollout, self.tracker.take_returns())
+        # What may be NaN goes with the state of the task: it is recorded, but stops no run.
+        self.scalars = {**self.collector.scalars, **self.learner.signals}
         if self.model.gene is not None:
             metrics["population/gene_distance"] = gene_distance(self.model.gene).mean
         return metrics
 
-    def evolve(self, fitness: Fitness) -> None:
+    def evolve(self, snapshot: Snapshot) -> None:
         """Let a generation happen if it is time, between two iterations."""
-        generation = self.evolution.step(self.frames, fitness)
+        generation = self.evolution.step(self.frames, snapshot.fitness)
         replaced: Optional[Tensor] = None
         if generation is not None and self.model.gene is not None:
             generation.iteration = self.iteration

@@ -18,6 +18,7 @@ from epo.record.recorder import Recorder
 from epo.runner import checkpoint
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.evaluator import Evaluator, averages
+from epo.runner.evaluator import load_policy as load_any_policy
 from epo.runner.pql import ActorPolicy, PQLLoop, check_spec, load_policy
 from epo.runner.run import make_loop, run
 from epo.validation import validate
@@ -189,7 +190,8 @@ def test_checkpoint_of_a_policy_acts_as_the_run_does(tmp_path):
     loop = make()
     iterate(loop, WARM + 1)
     state = through_a_file({"iteration": 3, **loop.policy_state()}, tmp_path)
-    policy = load_policy(loop.cfg.algo, state, tmp_path / "best.pt", loop.env)
+    path = tmp_path / "best.pt"
+    policy = load_any_policy(loop.cfg.algo, 1, state, path, loop.env, [0], None)
     assert isinstance(policy, ActorPolicy)
     observation = loop.env.reset()
     action = policy.act(observation, torch.ones(16, dtype=torch.bool))

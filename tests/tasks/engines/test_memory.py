@@ -93,6 +93,8 @@ from tasks.engines.memory import mujoco_need
 from tasks.engines.simulator import Worlds
 from tests.tasks.worlds import worlds
 
+pytestmark = pytest.mark.xdist_group("warp")  # one process compiles the kernels
+
 def resident():
     with open("/proc/self/statm") as pages:
         return int(pages.read().split()[1]) * mmap.PAGESIZE

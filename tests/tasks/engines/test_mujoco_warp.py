@@ -36,6 +36,8 @@ from tests.tasks.engines.driving import (
 )
 from tests.tasks.worlds import warp_worlds, worlds
 
+pytestmark = pytest.mark.xdist_group("warp")  # one process compiles the kernels
+
 CPU = torch.device("cpu")
 TASKS = [name for name in registry.names() if name.startswith("AllegroKuka")]
 

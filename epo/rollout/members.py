@@ -1,0 +1,77 @@
+"""Collection for agents that share nothing: own reward weights, own part of the rollout."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import torch
+from torch import Tensor
+
+from epo.envs import Step
+from epo.rollout.collector import Collector
+from epo.rollout.storage import Rollout
+
+
+class MemberCollector(Collector):
+    """A collector whose agents may weigh the terms of their reward.
+
+    Args:
+        num_terms: R, reward terms of the task.
+
+    Attributes:
+        weights: [R, N] factor of every term; 1 is the task's own reward.
+    """
+
+    def __init__(self, *args: Any, num_terms: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.weights = torch.ones(num_terms, len(self.agent), device=self.env.device)
+
+    def learning_reward(self, step: Step) -> Tensor:
+        """Return the reward [N] to learn from, task units."""
+        if step.reward_terms is None:
+            return step.reward
+        return step.reward + ((self.weights - 1.0) * step.reward_terms).sum(0)
+
+    def restart(self, envs: slice, observation: Optional[Tensor]) -> None:
+        """Forget what the former policy of some environments left in them.
+
+        Args:
+            envs: the environments.
+            observation: [E, O] first observations of their new episodes; None: the present
+                episodes go on, with an empty memory.
+        """
+        if observation is not None:
+            self._rollout.observation[-1, envs] = observation
+        self._rollout.is_first[-1, envs] = True
+        self._memory[:, envs] = 0.0
+
+
+def part(rollout: Rollout, agent: int, num_agents: int) -> Rollout:
+    """Return the part of one agent, who is the only one there; no tensor is copied.
+
+    Args:
+        rollout: of all agents, in equal blocks.
+        agent: whose part.
+        num_agents: P.
+    """
+    share = rollout.num_envs // num_agents
+    envs = slice(agent * share, (agent + 1) * share)
+
+    def cut(x: Optional[Tensor], dim: int = 1) -> Optional[Tensor]:
+        return None if x is None else x.narrow(dim, envs.start, share)
+
+    return Rollout(
+        agent=torch.zeros_like(rollout.agent[envs]),
+        observation=rollout.observation[:, envs],
+        is_first=rollout.is_first[:, envs],
+        action=rollout.action[:, envs],
+        log_prob=rollout.log_prob[:, envs],
+        mean=rollout.mean[:, envs],
+        log_std=rollout.log_std[agent : agent + 1],
+        value=rollout.value[:, envs],
+        reward=rollout.reward[:, envs],
+        memory=rollout.memory[:, envs],
+        terminal_value=cut(rollout.terminal_value),
+        step_memory=cut(rollout.step_memory, dim=2),
+        is_valid=cut(rollout.is_valid),
+    )

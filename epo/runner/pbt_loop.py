@@ -1,0 +1,267 @@
+"""Training of members that share nothing but the environments' step: what PBT's backends share."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, List, Optional, Sequence
+
+import torch
+from torch import Tensor
+
+from epo.config import Config, ConfigError
+from epo.config.pbt import REWARD
+from epo.envs import MemberEnv, VecEnv
+from epo.models.members import MemberNetworks
+from epo.population.fitness import EpisodeReturns
+from epo.population.pbt import Clock, Decision, Settings, Standing, mutate
+from epo.record.names import FRAMES_TO_GENERATION
+from epo.record.recorder import Recorder
+from epo.rollout.members import MemberCollector, part
+from epo.runner.loop import Loop
+from epo.runner.pbt_member import Member, choose_rules, member_seed
+from epo.runner.seeds import derive_seed
+from epo.runner.snapshot import Snapshot
+
+
+class MemberLoop(Loop):
+    """Members that collect together and learn apart; subclasses compare them.
+
+    Args:
+        cfg: validated and resolved configuration.
+        env: the environments, a block for each member here.
+        recorder: where the numbers go.
+        indices: of the members here, in the whole population.
+
+    Raises:
+        ConfigError: if a setting does not fit the task.
+    """
+
+    def __init__(
+        self, cfg: Config, env: VecEnv, recorder: Recorder, indices: Sequence[int]
+    ) -> None:
+        super().__init__(cfg, env, recorder)
+        self.pbt, num_here = cfg.algo.pbt, len(indices)
+        self.share = env.spec.num_envs // num_here
+        self.member_env = env if isinstance(env, MemberEnv) else None
+        if self.member_env is not None:
+            self.member_env.separate(num_here)
+        self.rules = choose_rules(self.pbt.mutable, env)
+        if REWARD in self.pbt.mutable and not any(name.startswith(REWARD) for name in self.rules):
+            print(f"algo.pbt.mutable: {env.spec.name} names no reward terms to mutate", flush=True)
+        base = self._base_settings()
+        self.members = [
+            Member(index, cfg.algo, env, self.share, cfg.seed, dict(base)) for index in indices
+        ]
+        self.collector = MemberCollector(
+            env,
+            MemberNetworks([member.model for member in self.members]),
+            self.tracker,
+            cfg.algo.ppo,
+            seed=derive_seed(member_seed(cfg.seed, indices[0]), "action noise"),
+            stopwatch=self.stopwatch,
+            num_terms=len(self.member_env.reward_names) if self.member_env else 0,
+        )
+        self.clock = Clock(self.pbt.interval_frames)
+        self.generator = torch.Generator().manual_seed(
+            derive_seed(member_seed(cfg.seed, indices[0]), "pbt")
+        )
+        self.best = self.spread = math.nan
+        self.generation = self.num_copies = self.num_mutations = 0
+
+    @property
+    def frames_per_iteration(self) -> int:
+        """N T."""
+        return self.env.spec.num_envs * self.cfg.algo.ppo.horizon
+
+    @property
+    def member_frames(self) -> int:
+        """Frames of one member so far."""
+        return self.frames // len(self.members)
+
+    def advance(self) -> Dict[str, Tensor]:
+        """Collect one rollout and let every member learn from its part."""
+        with self.stopwatch.section("rollout"):
+            rollout = self.collector.collect()
+        returns, num = self.tracker.take_returns(), len(self.members)
+        with self.stopwatch.section("learn"):
+            metrics = [
+                member.learner.update(
+                    part(rollout, p, num),
+                    EpisodeReturns(*(field[p : p + 1] for field in returns)),
+                )
+                for p, member in enumerate(self.members)
+            ]
+        signals = _stacked([member.learner.signals for member in self.members])
+        means = {name: value.nanmean() for name, value in signals.items()}
+        self.scalars = {**self.collector.scalars, **means}
+        return {name: value.mean() for name, value in _stacked(metrics).items()}
+
+    def look(self, snapshot: Snapshot) -> None:
+        """Note every member's objective.
+
+        Raises:
+            ConfigError: if the task has no such metric.
+        """
+        name = self.pbt.objective
+        if name not in snapshot.blocks:
+            choices = ", ".join(sorted(snapshot.blocks))
+            way_out = f"is not a metric of this task; choose one of {choices}"
+            raise ConfigError("algo.pbt.objective", name, way_out)
+        known = snapshot.fitness.is_known.tolist()
+        for member, value, is_known in zip(self.members, snapshot.blocks[name].tolist(), known):
+            member.books.see(value if is_known else math.nan)
+
+    def standing(self, member: Member) -> Standing:
+        """Give what decides whether a member is left alone."""
+        books = member.books
+        return Standing(member.index, books.best_seen, self.member_frames, books.changed_at)
+
+    def mutate_start(self) -> None:
+        """Let the members differ from the start, each by one mutation."""
+        for p in range(len(self.members)):
+            settings = self.members[p].books.settings
+            self.set_settings(p, mutate(settings, self.rules, self.pbt, self.generator))
+
+    def gift(self, p: int) -> Dict[str, Any]:
+        """Give what another member needs to become a copy of the p-th one here."""
+        member = self.members[p]
+        return {
+            **member.trained(),
+            "env": self.member_env.agent_state(p) if self.member_env else {},
+            "history": list(member.books.history),
+        }
+
+    def change(self, p: int, decision: Decision, gift: Dict[str, Any]) -> None:
+        """Carry out a decision on the p-th member here; it begins anew in its environments.
+
+        Args:
+            p: which of the members here.
+            decision: what becomes of it.
+            gift: of the donor; used for a copy only.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: if the gift does not fit; nothing is changed.
+        """
+        books, frames = self.members[p].books, self.member_frames
+        if decision.is_copy:
+            self.members[p].take_over(gift)
+            if self.member_env is not None:
+                self.member_env.load_agent_state(p, gift["env"])
+            parent = (decision.donor, frames, decision.objective[decision.donor])
+            books.history = [*gift["history"], parent]
+            self.num_copies += 1
+        self.set_settings(p, decision.settings)
+        books.changed_at = frames
+        self._begin_anew(p)
+        row = decision.to_row(self.iteration, self.frames, self.generation + 1)
+        self.recorder.generation(row)
+
+    def end_interval(self) -> None:
+        """Begin a new interval after a comparison."""
+        for member in self.members:
+            member.books.best_seen = -math.inf
+        self.tracker.start_window()
+
+    def set_settings(self, p: int, settings: Settings) -> None:
+        """Let the p-th member here train with other settings, its reward among them."""
+        before = self.members[p].books.settings
+        self.num_mutations += sum(value != before[name] for name, value in settings.items())
+        self.members[p].apply(settings)
+        self._apply_reward(p)
+
+    def population_row(self) -> Dict[str, float]:
+        """Give the members' objectives and settings, and what was done so far."""
+        left = self.clock.frames_left(self.member_frames)
+        row = {
+            "generation": float(self.generation),
+            FRAMES_TO_GENERATION: float(left * len(self.members)),
+            "pbt/best": self.best,
+            "pbt/std_trimmed": self.spread,
+            "pbt/copies": float(self.num_copies),
+            "pbt/mutations": float(self.num_mutations),
+        }
+        for member in self.members:
+            row[f"pbt/objective/{member.index}"] = member.books.objective
+            for name, value in member.books.settings.items():
+                row[f"pbt/hp/{name}/{member.index}"] = float(value)
+        return row
+
+    def policy_state(self) -> Dict[str, Any]:
+        """The leader's actor-critic: that of a run with one agent."""
+        return {"model": self.members[self.leader_id].model.state_dict()}
+
+    def load_policy(self, state: Dict[str, Any]) -> None:
+        """Let every member take the networks and normalisers of one agent."""
+        for member in self.members:
+            member.model.load_state_dict(state["model"])
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Everything that changes, so that a resumed run equals an uninterrupted one."""
+        return {
+            **super().state_dict(),
+            "members": [member.state_dict() for member in self.members],
+            "collector": self.collector.state_dict(),
+            "clock": self.clock.state_dict(),
+            "generator": self.generator.get_state(),
+            "generation": self.generation,
+            "num_copies": self.num_copies,
+            "num_mutations": self.num_mutations,
+        }
+
+    def load_state_dict(self, state: Dict[str, Any]) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        super().load_state_dict(state)
+        for p, (member, own) in enumerate(zip(self.members, state["members"])):
+            member.load_state_dict(own)
+            self._apply_reward(p)
+        self.collector.load_state_dict(state["collector"])
+        self.clock.load_state_dict(state["clock"])
+        self.generator.set_state(state["generator"])
+        for name in ("generation", "num_copies", "num_mutations"):
+            setattr(self, name, int(state[name]))
+
+    def _envs(self, p: int) -> slice:
+        return slice(p * self.share, (p + 1) * self.share)
+
+    def _base_settings(self) -> Settings:
+        """Give the mutable settings as they are configured; a reward term's is its factor, 1."""
+        settings: Settings = {}
+        for name in self.rules:
+            family, _, field = name.partition(".")
+            if family != REWARD:
+                settings[name] = getattr(getattr(self.cfg.algo, family), field)
+            else:
+                assert self.member_env is not None
+                parameter = self.member_env.reward_parameters.get(field)
+                settings[name] = 1.0 if parameter is None else float(parameter[0])
+        return settings
+
+    def _apply_reward(self, p: int) -> None:
+        """Let the reward of the p-th member here follow its settings."""
+        if self.member_env is None:
+            return
+        names, parameters = self.member_env.reward_names, self.member_env.reward_parameters
+        for name, value in self.members[p].books.settings.items():
+            family, _, field = name.partition(".")
+            if family == REWARD:
+                is_term = field in names
+                where = self.collector.weights[names.index(field)] if is_term else parameters[field]
+                where[self._envs(p)] = value
+
+    def _begin_anew(self, p: int) -> None:
+        """Begin new episodes, forget memory and objective of the p-th member here.
+
+        Where the task cannot restart part of its environments, the present episodes go on.
+        """
+        observation: Optional[Tensor] = None
+        if self.member_env is not None:
+            observation = self.member_env.restart_agent(p)
+            self.tracker.break_off(p)
+        self.collector.restart(self._envs(p), observation)
+        self.tracker.start_window(torch.tensor([p]))
+
+
+def _stacked(per_member: List[Dict[str, Tensor]]) -> Dict[str, Tensor]:
+    """Gather metrics of the same names, name -> [P]."""
+    names = per_member[0]
+    return {name: torch.stack([metrics[name] for metrics in per_member]) for name in names}
