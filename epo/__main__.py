@@ -11,7 +11,11 @@ from epo.config import ConfigError
 from epo.validation import did_you_mean
 
 VERBS: Dict[str, Tuple[str, str]] = {
+    "bench": ("epo.cli.bench.command", "measure how fast things run on this machine"),
+    "diagnose": ("epo.cli.diagnose", "say what went wrong in a run, when, and why"),
+    "play": ("epo.cli.play.command", "watch the agents of a run, or any task, as a video"),
     "plot": ("epo.cli.plot", "draw the learning curves of runs"),
+    "study": ("epo.cli.study.command", "make all runs of a comparison and the page about them"),
 }
 """Verb -> module with `main(arguments)`, imported when it is used, and what it does."""
 

@@ -15,23 +15,49 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Iterable, List, Sequence, Tuple
 
-from epo.config import AlgoCfg, Config, ConfigError
+from epo.config import AlgoCfg, Config, ConfigError, HealthCfg
+from epo.config.parts import check_parts
+from epo.config.pbt import check_pbt, is_files
+from epo.config.pql import check_pql
+from epo.config.rl_games import check_rl_games
 
 ENVS_ON_CUDA = 24_576
 """Environments of the published runs (AK)."""
 ENVS_PER_CORE = 128
 """Environments per CPU core that keep an iteration of the published net under about 5 s."""
 
+HEALTH = tuple(
+    f"record.health.{name}"
+    for name in vars(HealthCfg())
+    if name not in ("enabled", "solved_return")
+)
+"""Thresholds of the health rules."""
+
 CHOICES = {
-    "algo.trainer": ("ppo",),
+    "algo.trainer": ("ppo", "pql", "pbt", "rl_games"),
+    "algo.network.encoder": ("none", "cnn"),
     "algo.network.kind": ("lstm", "mlp"),
     "algo.normalizer.timing": ("iteration", "minibatch"),
     "algo.ppo.schedule": ("adaptive", "fixed"),
     "algo.aggregation.mode": ("none", "leader_follower", "symmetric"),
-    "algo.aggregation.sampling": ("block", "uniform"),
+    "algo.aggregation.sampling": ("block", "uniform", "stratified"),
     "algo.aggregation.hidden": ("unroll", "stored"),
     "algo.aggregation.kl_reference": ("leader", "follower", "exclude"),
     "algo.aggregation.clip_center": ("one", "mu"),
+    "algo.clip.kind": ("constant", "br", "none"),
+    "algo.clip.entropy_floor": ("sigma", "zero"),
+    "algo.clip.change": ("std", "relative"),
+    "algo.clip.plateau": ("tanh", "inverse", "exponential", "improvement"),
+    "algo.penalty.kind": ("none", "fixed", "adaptive"),
+    "algo.poem.when": ("update", "minibatch"),
+    "algo.poem.noise": ("relative", "absolute"),
+    "algo.poem.tensors": ("policy", "all"),
+    "algo.poem.acceptance": ("loss", "always", "never"),
+    "algo.pbt.backend": ("process", "files"),
+    "algo.pql.critic": ("double", "distributional"),
+    "algo.pql.exploration": ("mixed", "constant", "linear", "exponential"),
+    "algo.pql.distributional_loss": ("argmin_ce", "elementwise_min_bce"),
+    "algo.pql.replay_dtype": ("float32", "float16"),
     "record.console": ("auto", "live", "plain", "off"),
     "record.wandb": ("disabled", "offline", "online"),
 }
@@ -46,7 +72,22 @@ AT_LEAST_ONE = (
     "algo.ppo.num_minibatches",
     "algo.ppo.minibatch_size",
     "algo.ppo.learning_rate_factor",
+    "algo.clip.decay_frames",
+    "algo.clip.window",
+    "algo.poem.probe_states",
+    "algo.diagnostics.probe_states",
+    "algo.diagnostics.quantile_samples",
+    "algo.pbt.interval_frames",
+    "algo.pbt.num_members",
+    "algo.pql.horizon",
+    "algo.pql.n_step",
+    "algo.pql.num_atoms",
+    "algo.pql.decay_steps",
     "record.checkpoint_interval",
+    "record.health.window",
+    "record.health.sustained",
+    "record.health.sustained_of",
+    "record.health.repeat_updates",
 )
 POSITIVE = (
     "max_minutes",
@@ -60,6 +101,21 @@ POSITIVE = (
     "algo.ppo.reward_scale",
     "algo.ppo.adam_eps",
     "algo.aggregation.max_importance",
+    "algo.clip.floor_std",
+    "algo.penalty.kl_target",
+    "algo.penalty.min_coef",
+    "algo.penalty.max_coef",
+    "algo.poem.kl_threshold",
+    "algo.poem.max_kl",
+    "algo.pbt.worst_fraction",
+    "algo.pbt.best_fraction",
+    "algo.pbt.min_factor",
+    "algo.pbt.max_factor",
+    "algo.pql.critic_updates",
+    "algo.pql.actor_updates",
+    "algo.pql.learning_rate",
+    "algo.pql.max_grad_norm",
+    "algo.pql.reward_scale",
 )
 NOT_NEGATIVE = (
     "seed",
@@ -69,9 +125,43 @@ NOT_NEGATIVE = (
     "algo.ppo.soft_bound",
     "algo.aggregation.ratio",
     "algo.aggregation.entropy_scale",
+    "algo.aggregation.leader_weight",
+    "algo.aggregation.follower_kl_coef",
+    "algo.clip.expansion",
+    "algo.penalty.coef",
+    "algo.penalty.hinge_coef",
+    "algo.poem.min_sigma",
+    "algo.poem.max_sigma",
+    "algo.poem.diversity_coef",
+    "algo.poem.warmup_updates",
+    "algo.pbt.start_after_frames",
+    "algo.pbt.initial_delay_frames",
+    "algo.pbt.copy_std",
+    "algo.pbt.copy_relative",
+    "algo.pql.warmup_steps",
+    "algo.pql.weight_decay",
+    "algo.pql.min_sigma",
+    "algo.pql.max_sigma",
+    "algo.pql.target_sigma",
+    "algo.pql.target_noise_bound",
+    "algo.pql.policy_lag",
     "record.console_interval_s",
+    *HEALTH,
 )
-UNIT_INTERVAL = ("algo.ppo.gamma", "algo.ppo.gae_lambda")
+UNIT_INTERVAL = (
+    "algo.ppo.gamma",
+    "algo.ppo.gae_lambda",
+    "algo.clip.decay_to",
+    "algo.clip.contraction",
+    "algo.clip.smoothing",
+    "algo.poem.ema_decay",
+    "algo.diagnostics.ema_decay",
+    "algo.pbt.worst_fraction",
+    "algo.pbt.best_fraction",
+    "algo.pbt.mutation_rate",
+    "algo.pql.gamma",
+    "algo.pql.target_rate",
+)
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
@@ -110,8 +200,16 @@ def validate(cfg: Config) -> None:
                 raise ConfigError(name, value, way_out)
     _check_network(cfg.algo)
     _check_learning_rate(cfg.algo)
+    check_parts(cfg)
     _check_population(cfg)
-    _check_batch(cfg)
+    if cfg.algo.trainer == "pql":
+        check_pql(cfg)
+    else:
+        _check_batch(cfg)
+        if cfg.algo.trainer == "pbt":
+            check_pbt(cfg)
+        elif cfg.algo.trainer == "rl_games":
+            check_rl_games(cfg)
     _check_device_name(cfg.device)
     _check_paths(cfg)
     if cfg.algo.evolution.enabled:
@@ -145,10 +243,10 @@ def resolve(cfg: Config, devices: Sequence[str] = ("cuda", "cpu")) -> Tuple[Conf
     elif kind == "cuda":
         _check_cuda(cfg.device, num_devices)
     if cfg.num_agents == "auto":
-        cfg.num_agents = cfg.algo.num_agents
+        cfg.num_agents = _num_agents(cfg)
         choices.append(f"num_agents={cfg.num_agents} (auto: algo={cfg.algo.name})")
     if cfg.num_envs == "auto":
-        cfg.num_envs, reason = _auto_num_envs(cfg.device, cfg.num_agents)
+        cfg.num_envs, reason = _auto_num_envs(cfg)
         choices.append(f"num_envs={cfg.num_envs} (auto: {reason})")
     validate(cfg)
     return cfg, choices
@@ -162,8 +260,13 @@ def granted_cores() -> int:
 
 
 def has_population(algo: AlgoCfg) -> bool:
-    """Tell whether more than one agent makes sense: SAPG's aggregation or EPO's evolution."""
-    return algo.num_agents > 1 or algo.aggregation.mode != "none" or algo.evolution.enabled
+    """Tell whether more than one agent makes sense: SAPG's, EPO's, PBT's."""
+    return (
+        algo.num_agents > 1
+        or algo.trainer == "pbt"
+        or algo.aggregation.mode != "none"
+        or algo.evolution.enabled
+    )
 
 
 def get(cfg: Any, name: str) -> Any:
@@ -171,13 +274,15 @@ def get(cfg: Any, name: str) -> Any:
     return reduce(getattr, name.split("."), cfg)
 
 
-def _auto_num_envs(device: str, num_agents: int) -> Tuple[int, str]:
-    """Choose N, a multiple of K, and say why."""
-    if device == "cpu":
-        cores = granted_cores()
-        most, reason = min(ENVS_ON_CUDA, ENVS_PER_CORE * cores), f"{cores} CPU cores"
-    else:
+def _auto_num_envs(cfg: Config) -> Tuple[int, str]:
+    """Choose N, a multiple of K, and say why; a task may know how many a core can step."""
+    num_agents = cfg.num_agents
+    per_core = getattr(cfg.task, "envs_per_core", ENVS_PER_CORE if cfg.device == "cpu" else None)
+    if per_core is None:
         most, reason = ENVS_ON_CUDA, "as published"
+    else:
+        cores = granted_cores()
+        most, reason = min(ENVS_ON_CUDA, per_core * cores), f"{cores} CPU cores"
     return max(most // num_agents, 1) * num_agents, reason
 
 
@@ -185,6 +290,9 @@ def _check_network(algo: AlgoCfg) -> None:
     units = algo.network.mlp_units
     if not units or min(units) < 1:
         raise ConfigError("algo.network.mlp_units", units, "give widths of at least 1")
+    channels = algo.network.cnn_channels
+    if not channels or min(channels) < 1:
+        raise ConfigError("algo.network.cnn_channels", channels, "give numbers of at least 1")
     if not math.isfinite(algo.network.initial_log_std):
         raise ConfigError(
             "algo.network.initial_log_std", algo.network.initial_log_std, "use a finite number"
@@ -298,7 +406,8 @@ def _check_evolution(cfg: Config) -> None:
 
 def _num_agents(cfg: Config) -> int:
     """Give K, the algorithm's own number for `auto`."""
-    return cfg.algo.num_agents if cfg.num_agents == "auto" else cfg.num_agents
+    own = 1 if is_files(cfg.algo) else cfg.algo.num_agents
+    return own if cfg.num_agents == "auto" else cfg.num_agents
 
 
 def _num_cuda_devices() -> int:

@@ -21,6 +21,10 @@ PUBLISHED = {
     "AllegroKukaReorientation": (600, 1, 2.0, 0.005, 1),
     "AllegroKukaTwoArmsRegrasping": (400, 30, 2.0, 0.002, 2),
     "AllegroKukaTwoArmsReorientation": (600, 1, 2.0, 0.002, 2),
+    "AllegroKukaThrow": (300, 5, 0.0, 0.0, 1),
+    "AllegroKukaTwoArmsReorientationPartition": (600, 1, 2.0, 0.002, 2),
+    "AllegroKukaTwoArmsReorientationHole": (600, 1, 2.0, 0.002, 2),
+    "AllegroKukaTwoArmsReorientationBarrier": (600, 1, 2.0, 0.002, 2),
 }
 
 

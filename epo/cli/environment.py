@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Iterator, List, Optional, Sequence, Tuple
 
 from hydra.core.config_store import ConfigStore
 
@@ -16,6 +16,7 @@ from epo.validation import resolve, validate
 
 if TYPE_CHECKING:
     from epo.envs import VecEnv
+    from tasks.rendering import Renderer
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "cfg"
 """Folder that holds `config.yaml`."""
@@ -36,9 +37,15 @@ def check(arguments: Sequence[str]) -> List[Config]:
     Raises:
         ConfigError: at the first mistake.
     """
+    # Before `validate`, which may import torch. The runs of a multirun are processes of their own.
+    is_multirun = bool(compose.MULTIRUN_FLAGS & set(arguments))
     with _task_errors():
         return compose.check(
-            arguments, CONFIG_DIR, validate, lambda cfg: tasks.config.check(cfg.task, cfg.engine)
+            arguments,
+            CONFIG_DIR,
+            lambda cfg: None if is_multirun else tasks.config.preload(cfg.task, cfg.engine),
+            validate,
+            lambda cfg: tasks.config.check(cfg.task, cfg.engine),
         )
 
 
@@ -52,6 +59,7 @@ def ready(cfg: Config) -> Tuple[Config, List[str]]:
         ConfigError: if the device or the engine is not there.
     """
     with _task_errors():
+        tasks.config.preload(cfg.task, cfg.engine)
         cfg, choices = resolve(cfg, tasks.config.devices(cfg.task, cfg.engine))
         return cfg, choices + tasks.config.choose_engine(cfg.task, cfg.engine, cfg.device)
 
@@ -69,6 +77,41 @@ def make_env(cfg: Config) -> VecEnv:
     device = torch.device(cfg.device)
     with _task_errors():
         return make(cfg.task, cfg.engine, cfg.num_envs, device, cfg.seed, cfg.num_agents)
+
+
+def check_drawable(cfg: Config) -> None:
+    """Refuse tasks and engines without pictures; call it before `make_env`.
+
+    Raises:
+        ConfigError: naming what cannot be drawn.
+    """
+    from tasks.rendering import check as check_rendering
+
+    with _task_errors():
+        check_rendering(cfg.task, cfg.engine)
+
+
+def make_renderer(env: VecEnv, width: int, height: int) -> Renderer:
+    """Get ready to draw the worlds of `env`, `width` x `height` pixels.
+
+    Raises:
+        ConfigError: if OpenGL cannot draw here.
+    """
+    from tasks import rendering
+
+    with _task_errors():
+        return rendering.make_renderer(env, width, height)
+
+
+def hold_tolerance(env: VecEnv, tolerance_m: Optional[float]) -> Optional[float]:
+    """Stop the curriculum at a success tolerance, the present one for None.
+
+    Returns:
+        The tolerance, m; None where the task has no such curriculum.
+    """
+    from tasks.evaluation import hold_tolerance as hold
+
+    return hold(env, tolerance_m)
 
 
 class TaskError(ConfigError):

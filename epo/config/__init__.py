@@ -10,23 +10,38 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
+from epo.config.clip import ClipCfg
+from epo.config.diagnostics import DiagnosticsCfg, HealthCfg
 from epo.config.error import ConfigError
 from epo.config.evolution import EvolutionCfg
 from epo.config.network import NetworkCfg, NormalizerCfg
+from epo.config.pbt import PbtCfg
+from epo.config.penalty import PenaltyCfg
+from epo.config.poem import PoemCfg
 from epo.config.ppo import AggregationCfg, PPOCfg
+from epo.config.pql import PqlCfg
+from epo.config.rl_games import RlGamesCfg
 
 __all__ = [
     "AggregationCfg",
     "AlgoCfg",
+    "ClipCfg",
     "Config",
     "ConfigError",
+    "DiagnosticsCfg",
     "EvolutionCfg",
+    "HealthCfg",
     "NetworkCfg",
     "NormalizerCfg",
     "PPOCfg",
+    "PbtCfg",
+    "PenaltyCfg",
+    "PoemCfg",
+    "PqlCfg",
     "RecordCfg",
+    "RlGamesCfg",
     "register",
 ]
 
@@ -38,14 +53,22 @@ class AlgoCfg:
     name: str = MISSING
     """Name of the preset, as in `algo=<name>`."""
     trainer: str = "ppo"
-    """How it trains: `ppo` (agents are genes of one network: PPO, SAPG, EPO)."""
+    """How it trains: `ppo` (agents are genes of one network: PPO, SAPG, EPO), `pbt` (agents are
+    separate networks), `pql` (off-policy) or `rl_games` (its own PPO, to compare with)."""
     num_agents: int = 1
     """Agents when the top-level `num_agents` is `auto` (ppo 1, sapg 6, epo 64: AK)."""
     network: NetworkCfg = field(default_factory=NetworkCfg)
     normalizer: NormalizerCfg = field(default_factory=NormalizerCfg)
     ppo: PPOCfg = field(default_factory=PPOCfg)
+    clip: ClipCfg = field(default_factory=ClipCfg)
+    penalty: PenaltyCfg = field(default_factory=PenaltyCfg)
+    poem: PoemCfg = field(default_factory=PoemCfg)
+    diagnostics: DiagnosticsCfg = field(default_factory=DiagnosticsCfg)
     aggregation: AggregationCfg = field(default_factory=AggregationCfg)
     evolution: EvolutionCfg = field(default_factory=EvolutionCfg)
+    pql: PqlCfg = field(default_factory=PqlCfg)
+    pbt: PbtCfg = field(default_factory=PbtCfg)
+    rl_games: RlGamesCfg = field(default_factory=RlGamesCfg)
 
 
 @dataclass
@@ -66,6 +89,8 @@ class RecordCfg:
     """Team or user of the W&B run; None: the account's default."""
     checkpoint_interval: int = 100
     """Iterations between two checkpoints `last.pt`."""
+    health: HealthCfg = field(default_factory=HealthCfg)
+    """When the health of the training is worth a warning."""
 
 
 @dataclass
@@ -106,5 +131,7 @@ class Config:
 def register(store: Any) -> None:
     """Put the schemas into `store` (a Hydra ConfigStore) under the names used in `cfg/`."""
     store.store(name="base_config", node=Config)
-    store.store(group="algo", name="base", node=AlgoCfg)
+    algo = OmegaConf.structured(AlgoCfg)
+    OmegaConf.set_struct(algo.rl_games.overrides, False)  # takes any name
+    store.store(group="algo", name="base", node=algo)
     store.store(group="record", name="base", node=RecordCfg)

@@ -75,7 +75,8 @@ class AggregationCfg:
     """Blocks of off-policy data per learning agent; int(ratio), at most num_agents - 1 (AK)."""
     sampling: str = "block"
     """`block`: whole random follower blocks (official code); `uniform`: the same number of
-    sequences drawn from all followers (papers)."""
+    sequences drawn from all followers (papers); `stratified`: so, but equally many of every
+    follower (ours)."""
     hidden: str = "unroll"
     """LSTM state under which the leader values the data: `unroll` from the start of the sequence
     with the leader's gene (as the training pass does); `stored`: the follower's state at each step
@@ -89,6 +90,12 @@ class AggregationCfg:
     update (SAPG eq. 3)."""
     max_importance: float = 2.0
     """Bound of that ratio when clip_center is `mu` (R: unbounded importance weights explode)."""
+    leader_weight: float = 1.0
+    """Weight of the leader's samples, own and relabelled, in the loss; a follower's is 1 (ours: with
+    many followers the leader is a small share of what the shared trunk is trained for)."""
+    follower_kl_coef: float = 0.0
+    """Weight of KL(follower || leader) on the sequences that the leader learns from (ours: keeps
+    importance ratios, and so the worth of the followers' data, from collapsing); 0 is off."""
     entropy_scale: float = 0.0
     """Agent i gets entropy_scale * 0.5 * (1 - i / (num_agents - 1)); the leader 0 (AK: 0, .002 or
     .005 by task)."""

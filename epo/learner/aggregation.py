@@ -25,6 +25,7 @@ class Relabelled(NamedTuple):
         advantage: [T, S] target - value.
         mean, log_std: [T, S, D], [S, D] policy that the KL is measured against.
         importance: [T, S] learning over behaviour policy before the update.
+        learner_mean, learner_log_std: [T, S, D], [S, D] learning agent's policy before the update.
     """
 
     env_ids: Tensor
@@ -37,6 +38,8 @@ class Relabelled(NamedTuple):
     mean: Tensor
     log_std: Tensor
     importance: Tensor
+    learner_mean: Tensor
+    learner_log_std: Tensor
 
 
 def num_copies(num_agents: int, cfg: AggregationCfg) -> int:
@@ -80,10 +83,25 @@ def draw_sources(
     if cfg.sampling == "uniform":
         order = torch.randperm(leader * block, generator=generator, device=device)
         env_ids = order[: copies * block]
+    elif cfg.sampling == "stratified":
+        env_ids = _stratified(leader, block, generator)[: copies * block]
     else:
         followers = torch.randperm(leader, generator=generator, device=device)[:copies]
         env_ids = (followers[:, None] * block + torch.arange(block, device=device)).flatten()
     return env_ids, torch.full_like(env_ids, leader)
+
+
+def _stratified(num_followers: int, block: int, generator: torch.Generator) -> Tensor:
+    """Order all followers' environments so that every stretch of K - 1 has one of each follower.
+
+    Any number from the front then takes equally many of every follower, give or take one. Both
+    the environments of a follower and the followers within a stretch are in random order.
+    """
+    shape, device = (num_followers, block), generator.device
+    within = torch.rand(shape, generator=generator, device=device).argsort(dim=1)  # [K - 1, E]
+    turns = torch.rand((block, num_followers), generator=generator, device=device).argsort(dim=1)
+    chosen = within.T.gather(1, turns)  # [E, K - 1] environment of the follower whose turn it is
+    return (turns * block + chosen).flatten()
 
 
 @torch.no_grad()
@@ -125,6 +143,8 @@ def relabel(
         mean=rollout.mean[:, env_ids] if is_follower else mean,
         log_std=rollout.log_std[rollout.agent[env_ids]] if is_follower else log_std,
         importance=importance,
+        learner_mean=mean,
+        learner_log_std=log_std,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -27,8 +27,10 @@ class SequenceBatch:
         value: [T, S] old value; de-normalised at first, normalised for the update.
         target: [T, S] return, likewise.
         advantage: [T, S]; standardised over the whole batch for the update.
-        mean, log_std: [T, S, D], [S, D] policy that the KL is measured against; replaced by
-            the current policy whenever the sequence was in a minibatch.
+        raw_advantage: [T, S] before that, in the unit of scaled rewards.
+        old_mean, old_log_std: [T, S, D], [S, D] policy of the learning agent before the update.
+        mean, log_std: [T, S, D], [S, D] the same at first, then the policy that the sequence was
+            last evaluated under.
     """
 
     env_ids: Tensor
@@ -39,6 +41,9 @@ class SequenceBatch:
     value: Tensor
     target: Tensor
     advantage: Tensor
+    raw_advantage: Tensor
+    old_mean: Tensor
+    old_log_std: Tensor
     mean: Tensor
     log_std: Tensor
 
@@ -46,6 +51,15 @@ class SequenceBatch:
     def num_sequences(self) -> int:
         """S."""
         return self.env_ids.shape[0]
+
+
+class Sequences(NamedTuple):
+    """What a network needs to evaluate B sequences of T steps, see `ActorCritic.forward`."""
+
+    observation: Tensor
+    agent: Tensor
+    memory: Tensor
+    is_first: Tensor
 
 
 def on_policy_batch(rollout: Rollout, gamma: float, lam: float) -> SequenceBatch:
@@ -67,6 +81,9 @@ def on_policy_batch(rollout: Rollout, gamma: float, lam: float) -> SequenceBatch
         value=rollout.value[:-1],
         target=target,
         advantage=advantage,
+        raw_advantage=advantage,
+        old_mean=rollout.mean,
+        old_log_std=rollout.log_std[rollout.agent],
         mean=rollout.mean.clone(),
         log_std=rollout.log_std[rollout.agent],
     )
@@ -89,6 +106,9 @@ def append(batch: SequenceBatch, extra: Optional[Relabelled]) -> SequenceBatch:
         value=join(batch.value, extra.value, 1),
         target=join(batch.target, extra.target, 1),
         advantage=join(batch.advantage, extra.advantage, 1),
+        raw_advantage=join(batch.raw_advantage, extra.advantage, 1),
+        old_mean=join(batch.old_mean, extra.learner_mean, 1),
+        old_log_std=join(batch.old_log_std, extra.learner_log_std, 0),
         mean=join(batch.mean, extra.mean, 1),
         log_std=join(batch.log_std, extra.log_std, 0),
     )

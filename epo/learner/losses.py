@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional, Union, cast
 
 import torch
 from torch import Tensor
 
 from epo.models.distribution import Distribution
 
+Bound = Union[float, Tensor]
+"""Half a clip range: a number, or a [] tensor on the device of the samples."""
+
 
 class PPOTerms(NamedTuple):
     """Per-sample terms, each [...]: what the loss, the metrics and the diagnostics share.
 
     Attributes:
+        log_ratio: logarithm of
         ratio: probability ratio of the new policy to the reference policy.
         surrogate: clipped surrogate, to be minimised.
         value_loss: (clipped) squared error of the normalised value.
         entropy: nats.
         bounds: squared excess of the action mean over the soft bound, summed over dimensions.
-        kl: KL(new || old), nats.
+        kl: KL(new || recent), nats, as the adaptive step size measures it; recent is the policy
+            of the last pass over these samples.
+        kl_old: KL(old || new), nats, exact; old is the learning agent's policy before the update.
         is_clipped: bool, ratio outside its clip range, whatever the sign of the advantage.
+        is_killed: bool, outside on the side where clipping leaves no gradient.
     """
 
+    log_ratio: Tensor
     ratio: Tensor
     surrogate: Tensor
     value_loss: Tensor
     entropy: Tensor
     bounds: Tensor
     kl: Tensor
+    kl_old: Tensor
     is_clipped: Tensor
+    is_killed: Tensor
 
 
 def clipped_surrogate(
-    ratio: Tensor, advantage: Tensor, weight: Tensor, clip_low: float, clip_high: float
+    ratio: Tensor, advantage: Tensor, weight: Tensor, clip_low: Bound, clip_high: Bound
 ) -> Tensor:
     """Return weight * max(-ratio * advantage, -clip(ratio) * advantage), per sample.
 
@@ -43,16 +53,21 @@ def clipped_surrogate(
 
     Source: Schulman et al. 2017, eq. 7; SAPG (arXiv 2407.20230), eq. 3.
     """
-    clipped = ratio.clamp(1.0 - clip_low, 1.0 + clip_high)
+    low, high = 1.0 - clip_low, 1.0 + clip_high
+    # Both are numbers or both are tensors, which the type of clamp cannot say.
+    clipped = cast(Tensor, ratio.clamp(low, high))  # pyright: ignore
     return weight * torch.maximum(-ratio * advantage, -clipped * advantage)
 
 
 def squared_value_error(
-    value: Tensor, old_value: Tensor, target: Tensor, clip_eps: float, is_clipped: bool
+    value: Tensor, old_value: Tensor, target: Tensor, clip_eps: Optional[float]
 ) -> Tensor:
-    """Return the squared error to `target`, pessimistic over an update clipped to +-clip_eps."""
+    """Return the squared error to `target`, pessimistic over an update clipped to +-clip_eps.
+
+    None: the update is not clipped.
+    """
     error = (value - target).square()
-    if not is_clipped:
+    if clip_eps is None:
         return error
     clipped = old_value + (value - old_value).clamp(-clip_eps, clip_eps)
     return torch.maximum(error, (clipped - target).square())
@@ -66,15 +81,17 @@ def ppo_terms(
     value: Tensor,
     action: Tensor,
     old_log_prob: Tensor,
+    recent_mean: Tensor,
+    recent_log_std: Tensor,
     old_mean: Tensor,
     old_log_std: Tensor,
     old_value: Tensor,
     advantage: Tensor,
     target: Tensor,
     weight: Tensor,
-    clip_low: float,
-    clip_high: float,
-    clip_value: bool,
+    clip_low: Bound,
+    clip_high: Bound,
+    value_clip_eps: Optional[float],
     soft_bound: float,
 ) -> PPOTerms:
     """Evaluate all terms of the objective for every sample.
@@ -86,7 +103,9 @@ def ppo_terms(
         value: [...] current normalised value.
         action: [..., A] unclamped action taken.
         old_log_prob: [...] of the action under the reference policy of the ratio.
-        old_mean: [..., D] of the policy that the KL is measured against.
+        recent_mean: [..., D] of the policy of the last pass over these samples.
+        recent_log_std: [..., D] of the same policy.
+        old_mean: [..., D] of the learning agent's policy before the update.
         old_log_std: [..., D] of the same policy.
         old_value: [...] normalised value at collection.
         advantage: [...] standardised advantage.
@@ -94,18 +113,23 @@ def ppo_terms(
         weight: [...] importance of the sample, 1 for on-policy data.
         clip_low: the ratio is clipped to at least 1 - clip_low,
         clip_high: and to at most 1 + clip_high.
-        clip_value: clip the value update to +-clip_high.
+        value_clip_eps: clip the value update to +-this, normalised; None: do not.
         soft_bound: action mean beyond which the bounds term starts.
 
     Source: Schulman et al. 2017; coefficients and the bounds term as in rl_games.
     """
-    ratio = (distribution.log_prob(action, mean, log_std) - old_log_prob).exp()
+    log_ratio = distribution.log_prob(action, mean, log_std) - old_log_prob
+    ratio = log_ratio.exp()
+    is_below, is_above = ratio < 1.0 - clip_low, ratio > 1.0 + clip_high
     return PPOTerms(
+        log_ratio=log_ratio,
         ratio=ratio,
         surrogate=clipped_surrogate(ratio, advantage, weight, clip_low, clip_high),
-        value_loss=squared_value_error(value, old_value, target, clip_high, clip_value),
+        value_loss=squared_value_error(value, old_value, target, value_clip_eps),
         entropy=distribution.entropy(mean, log_std),
         bounds=distribution.bounds(mean, soft_bound),
-        kl=distribution.kl(mean, log_std, old_mean, old_log_std),
-        is_clipped=(ratio < 1.0 - clip_low) | (ratio > 1.0 + clip_high),
+        kl=distribution.kl(mean, log_std, recent_mean, recent_log_std),
+        kl_old=distribution.exact_kl(old_mean, old_log_std, mean, log_std),
+        is_clipped=is_below | is_above,
+        is_killed=torch.where(advantage > 0.0, is_above, is_below & (advantage < 0.0)),
     )

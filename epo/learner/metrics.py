@@ -4,26 +4,39 @@ from __future__ import annotations
 
 from typing import Dict, Optional
 
+import torch
 from torch import Tensor
 
 
 class MetricMeans:
-    """Add up named tensors and give their means; nothing is moved to the host."""
+    """Add up named tensors and give their means; nothing is moved to the host.
 
-    def __init__(self) -> None:
+    Args:
+        empty: mean of what was never counted.
+    """
+
+    def __init__(self, empty: float = 0.0) -> None:
+        self._empty = empty
         self._sums: Dict[str, Tensor] = {}
         self._counts: Dict[str, Tensor] = {}
 
     def add(self, name: str, value: Tensor, mask: Optional[Tensor] = None) -> None:
         """Count `value` [...] under `name`, where `mask` (broadcastable bool) allows."""
         value = value.detach()
-        weight = value.new_ones(()) if mask is None else mask.to(value.dtype)
-        total = (value * weight).sum()
-        count = weight.expand_as(value).sum()
+        if mask is None:
+            total, count = value.sum(), value.new_full((), value.numel())
+        else:
+            # Not a product with the mask: what does not count may be infinite.
+            total = torch.where(mask, value, 0.0).sum()
+            count = mask.expand_as(value).sum().to(value.dtype)
         if name in self._sums:
             total, count = total + self._sums[name], count + self._counts[name]
         self._sums[name], self._counts[name] = total, count
 
     def read(self) -> Dict[str, Tensor]:
-        """Return name -> [] mean; 0 where nothing was counted."""
-        return {name: self._sums[name] / self._counts[name].clamp(min=1.0) for name in self._sums}
+        """Return name -> [] mean; `empty` where nothing was counted."""
+        means: Dict[str, Tensor] = {}
+        for name, total in self._sums.items():
+            count = self._counts[name]
+            means[name] = torch.where(count > 0.0, total / count.clamp(min=1.0), self._empty)
+        return means

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple, Optional, Sequence
+import math
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from epo.config import AlgoCfg
-from epo.learner.aggregation import (
-    Relabelled,
-    draw_sources,
-    entropy_ladder,
-    num_copies,
-    relabel,
-)
+from epo.learner.aggregation import Relabelled, draw_sources, num_copies, relabel
 from epo.learner.batch import (
     SequenceBatch,
     append,
@@ -23,37 +18,32 @@ from epo.learner.batch import (
     on_policy_batch,
     standardize,
 )
-from epo.learner.losses import PPOTerms, ppo_terms
+from epo.learner.clip import ClipSchedule, Standing
+from epo.learner.hooks import UpdateHook
 from epo.learner.metrics import MetricMeans
+from epo.learner.objective import Objective, StepResult, Update
 from epo.learner.optim import adapt_learning_rate, make_adam, reset_moments
+from epo.learner.parts import make_clip_schedule, make_hooks
+from epo.learner.penalty import make_penalty
 from epo.models.actor_critic import ActorCritic
+from epo.population.fitness import EpisodeReturns
 from epo.rollout.storage import Rollout
-
-
-class StepResult(NamedTuple):
-    """What one optimiser step saw before it changed the weights.
-
-    Attributes:
-        terms: per-sample terms [T, B].
-        loss: [] total loss.
-        kl: [] mean KL divergence.
-        grad_norm: [] global gradient norm before clipping.
-    """
-
-    terms: PPOTerms
-    loss: Tensor
-    kl: Tensor
-    grad_norm: Tensor
 
 
 class PPO:
     """Update the actor-critic from a rollout: K agents on-policy, the leader off-policy as well.
 
+    The clip range, the penalty and the hooks are parts that `cfg` chooses. The settings of
+    `cfg.ppo` are read anew in every update: whoever changes them in place is followed.
+
     Args:
         model: the shared actor-critic.
-        cfg: PPO, aggregation and normaliser settings.
+        cfg: PPO, its parts, aggregation and normaliser settings.
         num_envs: N.
         seed: of the permutation of sequences and of the draw of followers.
+
+    Attributes:
+        signals: name -> [] tensor, what the parts say of the last update; NaN is no value.
 
     Source: PPO as in rl_games; SAPG (arXiv 2407.20230); EPO (arXiv 2503.19037).
     """
@@ -70,82 +60,120 @@ class PPO:
             self.cfg.learning_rate, dtype=torch.float64 if device.type == "cpu" else torch.float32
         ).to(device)
         self.optimizer = make_adam(model.parameters(), self.learning_rate, self.cfg.adam_eps)
-        ladder = entropy_ladder(model.num_agents, self.aggregation.entropy_scale, model.log_std)
-        self.entropy_coef = (ladder + self.cfg.entropy_coef).detach()
+        self.clip: ClipSchedule = make_clip_schedule(cfg, model)
+        self.penalty = make_penalty(cfg.penalty, device)
+        self.objective = Objective(model, self.cfg, self.aggregation, self.penalty)
+        self.hooks: List[UpdateHook] = make_hooks(
+            cfg, self.objective, self.optimizer, num_envs, seed
+        )
+        self.frames = 0
+        self.signals: Dict[str, Tensor] = {}
 
-    def update(self, rollout: Rollout) -> Dict[str, Tensor]:
-        """Learn from one rollout and return metrics, name -> [] tensor on the device."""
+    def update(
+        self, rollout: Rollout, returns: Optional[EpisodeReturns] = None
+    ) -> Dict[str, Tensor]:
+        """Learn from one rollout.
+
+        Args:
+            rollout: of all environments; it is left as it is.
+            returns: of the episodes that ended in it; None: unknown.
+
+        Returns:
+            name -> [] tensor on the device, all of them finite while training is sound.
+        """
         means = MetricMeans()
-        extra = self._relabel(rollout, means)
-        batch = self._prepare(rollout, extra, means)
-        order = self.draw_order(batch.num_sequences)
-        spans = minibatch_spans(batch.num_sequences, rollout.horizon, self.cfg)
+        update = self.begin(rollout, returns, means)
+        num_sequences = update.batch.num_sequences
+        order = self.draw_order(num_sequences)
+        spans = minibatch_spans(num_sequences, rollout.horizon, self.cfg)
+        minibatches = [order[start:end] for start, end in spans]
+        kl_old = torch.zeros_like(self.learning_rate)
+        for hook in self.hooks:
+            hook.on_update_start(update)
         for epoch in range(self.cfg.num_epochs):
-            kl = torch.zeros_like(self.learning_rate)
-            for start, end in spans:
-                result = self.step(rollout, batch, order[start:end], epoch)
-                self._count(means, result, batch.is_off_policy[order[start:end]])
-                kl += result.kl.to(kl)
-            if self.cfg.schedule == "adaptive":
-                adapted = adapt_learning_rate(self.learning_rate, kl / len(spans), self.cfg)
-                self.learning_rate.copy_(adapted)
+            kl_old = self._epoch(update, minibatches, epoch, means)
+        for hook in self.hooks:
+            hook.on_update_end(update)
+        self.signals = self._signals(kl_old)
+        if self.penalty is not None:
+            self.penalty.end_update(kl_old)
+        self.frames += rollout.horizon * rollout.num_envs
         if not self.is_minibatch_timing:
             self.model.observation_normalizer.update(rollout.observation[:-1])
         return {**means.read(), "lr": self.learning_rate.clone()}
 
-    def step(self, rollout: Rollout, batch: SequenceBatch, ids: Tensor, epoch: int) -> StepResult:
+    def begin(
+        self, rollout: Rollout, returns: Optional[EpisodeReturns], means: MetricMeans
+    ) -> Update:
+        """Prepare what the update learns from, and decide on the clip range and a fixed step."""
+        if self.cfg.schedule == "fixed":
+            self.learning_rate.fill_(self.cfg.learning_rate)
+        extra = self._relabel(rollout, means)
+        batch = self._prepare(rollout, extra, means)
+        standing = self._standing(rollout, returns)
+        return Update(rollout, batch, extra, self.clip.begin_update(standing), standing)
+
+    def _epoch(
+        self, update: Update, minibatches: List[Tensor], epoch: int, means: MetricMeans
+    ) -> Tensor:
+        """Pass over the batch once, adapt the step size and return the mean KL(old || new) []."""
+        kl, kl_old = torch.zeros_like(self.learning_rate), torch.zeros_like(self.learning_rate)
+        for ids in minibatches:
+            result = self.step(update, ids, epoch)
+            for hook in self.hooks:
+                hook.on_minibatch_end(update, result)
+            self._count(means, result, update.batch.is_off_policy[ids])
+            kl += result.kl.to(kl)
+            kl_old += result.kl_old.to(kl_old)
+        for hook in self.hooks:
+            hook.on_epoch_end(update)
+        if self.cfg.schedule == "adaptive":
+            adapted = adapt_learning_rate(self.learning_rate, kl / len(minibatches), self.cfg)
+            self.learning_rate.copy_(adapted)
+        return kl_old / len(minibatches)
+
+    def step(self, update: Update, ids: Tensor, epoch: int) -> StepResult:
         """Take one optimiser step on the sequences `ids` [B] of the batch."""
-        env_ids, agent = batch.env_ids[ids], batch.agent[ids]
-        observation = rollout.observation[:-1].index_select(1, env_ids)
+        batch = update.batch
         if self.is_minibatch_timing and epoch == 0:
-            self.model.observation_normalizer.update(observation)
-        output = self.model(
-            observation, agent, rollout.memory[:, env_ids], rollout.is_first[:-1, env_ids]
-        )
-        terms = ppo_terms(
-            self.model.distribution,
-            mean=output.mean,
-            log_std=output.log_std,
-            value=output.value,
-            action=rollout.action[:, env_ids],
-            old_log_prob=batch.log_prob[:, ids],
-            old_mean=batch.mean[:, ids],
-            old_log_std=batch.log_std[ids],
-            old_value=batch.value[:, ids],
-            advantage=batch.advantage[:, ids],
-            target=batch.target[:, ids],
-            weight=batch.weight[:, ids],
-            clip_low=self.cfg.clip_eps,
-            clip_high=self.cfg.clip_eps,
-            clip_value=self.cfg.clip_value,
-            soft_bound=self.cfg.soft_bound,
-        )
-        is_valid = None if rollout.is_valid is None else rollout.is_valid[:, env_ids]
-        loss = self._loss(terms, agent, is_valid)
+            self.model.observation_normalizer.update(update.sequences(ids).observation)
+        found = self.objective.evaluate(update, ids)
+        loss = found.loss
+        for hook in self.hooks:
+            loss = hook.add_to_loss(update, ids, found, loss)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # pyright: ignore[reportUnknownMemberType]
         grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.max_grad_norm)
         self.optimizer.step()  # pyright: ignore[reportUnknownMemberType]
-        batch.mean[:, ids] = output.mean.detach()
-        batch.log_std[ids] = output.log_std.detach()
-        kl = self._mean_kl(terms.kl.detach(), batch.is_off_policy[ids], epoch)
-        return StepResult(terms, loss.detach(), kl, grad_norm)
-
-    def _loss(self, terms: PPOTerms, agent: Tensor, is_valid: Optional[Tensor] = None) -> Tensor:
-        """Mean over valid samples: L_pi + c_v L_v - c_e(agent) H + c_b L_b."""
-        per_sample = (
-            terms.surrogate
-            + self.cfg.value_coef * terms.value_loss
-            - self.entropy_coef[agent] * terms.entropy
-            + self.cfg.bounds_coef * terms.bounds
-        )
-        return masked_mean(per_sample, is_valid)
+        batch.mean[:, ids] = found.output.mean.detach()
+        batch.log_std[ids] = found.output.log_std.detach()
+        kl = self._mean_kl(found.terms.kl.detach(), batch.is_off_policy[ids], epoch)
+        return StepResult(ids, found.terms, loss.detach(), kl, found.kl_old.detach(), grad_norm)
 
     def _mean_kl(self, kl: Tensor, is_off_policy: Tensor, epoch: int) -> Tensor:
         if self.aggregation.kl_reference == "exclude" and epoch == 0:
             own = (~is_off_policy).to(kl.dtype).expand_as(kl)
             return (kl * own).sum() / own.sum().clamp(min=1.0)
         return kl.mean()
+
+    @torch.no_grad()
+    def _standing(self, rollout: Rollout, returns: Optional[EpisodeReturns]) -> Standing:
+        """Give what schedules go by; the leader's block is the last one."""
+        mean, log_std = rollout.mean[:, -self.block :], rollout.log_std[-1]
+        is_valid = None if rollout.is_valid is None else rollout.is_valid[:, -self.block :]
+        entropy = masked_mean(self.model.distribution.entropy(mean, log_std), is_valid)
+        if returns is None:
+            return Standing(self.frames, entropy, torch.full_like(entropy, math.nan))
+        return Standing(self.frames, entropy, returns.mean()[-1])
+
+    def _signals(self, kl_old: Tensor) -> Dict[str, Tensor]:
+        """Gather what the parts say of this update."""
+        signals = dict(self.clip.metrics())
+        if self.penalty is not None:
+            signals.update({"penalty/beta": self.penalty.coef, "penalty/kl": kl_old})
+        for hook in self.hooks:
+            signals.update(hook.metrics())
+        return signals
 
     def _relabel(self, rollout: Rollout, means: MetricMeans) -> Optional[Relabelled]:
         if num_copies(self.model.num_agents, self.aggregation) == 0:
@@ -214,22 +242,36 @@ class PPO:
         return draw_sources(self.model.num_agents, self.block, self.aggregation, self.generator)
 
     def reset_moments(self, parameter: nn.Parameter, rows: Sequence[int]) -> None:
-        """Forget the optimiser's moments of replaced rows of `parameter`."""
+        """Forget what was learned about replaced rows of `parameter`: they are new agents'."""
         reset_moments(self.optimizer, parameter, rows)
+        for hook in self.hooks:
+            hook.on_rows_replaced(parameter, rows)
 
     def state_dict(self) -> Dict[str, Any]:
-        """Optimiser, step size and random numbers."""
+        """Optimiser, step size, random numbers and the state of the parts."""
         return {
             "optimizer": self.optimizer.state_dict(),
             "learning_rate": self.learning_rate.clone(),
             "generator": self.generator.get_state(),
+            "frames": self.frames,
+            "clip": self.clip.state_dict(),
+            "penalty": {} if self.penalty is None else self.penalty.state_dict(),
+            "hooks": {hook.name: hook.state_dict() for hook in self.hooks},
         }
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
-        """Continue exactly where `state_dict` was taken."""
+        """Continue exactly where `state_dict` was taken; parts that are new begin anew."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.learning_rate.copy_(state["learning_rate"])
         # Loading replaces the group's step size by a copy: tie it to ours again.
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.generator.set_state(state["generator"].cpu())
+        self.frames = int(state["frames"])
+        if state["clip"]:
+            self.clip.load_state_dict(state["clip"])
+        if self.penalty is not None and state["penalty"]:
+            self.penalty.load_state_dict(state["penalty"])
+        for hook in self.hooks:
+            if hook.name in state["hooks"]:
+                hook.load_state_dict(state["hooks"][hook.name])

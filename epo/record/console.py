@@ -97,6 +97,10 @@ class PlainConsole:
         """Mention the generation in the next line."""
         self._num_generations += 1
 
+    def say(self, line: str) -> None:
+        """Print a line at once."""
+        self._print(line)
+
     def close(self) -> None:
         """Print the last row."""
         self._flush()
@@ -164,6 +168,10 @@ class LiveConsole:
     def generation(self, row: Mapping[str, Any]) -> None:
         """Show who was replaced in the last generation."""
         self._generation = f"{row['replaced']} at {short(row['frames'])}"
+
+    def say(self, line: str) -> None:
+        """Print a line above the panel."""
+        self._console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leave the last state on the screen and give the terminal back."""

@@ -1,4 +1,7 @@
-"""Tables of a run: `metrics.csv` (one row per iteration), `generations.csv` (per generation)."""
+"""Tables of a run: `metrics.csv` (one row per iteration), `generations.csv` (per generation).
+
+`warnings.csv` is written by `health`.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ from epo.record.files import atomic_write
 
 METRICS = "metrics.csv"
 GENERATIONS = "generations.csv"
+WARNINGS = "warnings.csv"
 METRIC_COLUMNS = [
     "iteration",
     "frames",
@@ -132,7 +136,7 @@ class GenerationsCsv(CsvTable):
 
 def truncate(run_dir: Path, iteration: int) -> None:
     """Drop what was recorded after `iteration`, and torn lines, before a run is resumed."""
-    for name in (METRICS, GENERATIONS):
+    for name in (METRICS, GENERATIONS, WARNINGS):
         path = run_dir / name
         columns = header(path)
         if columns:

@@ -74,7 +74,8 @@ def build_recorder(
         run_dir: folder of the run; `csv.truncate` it first when resuming.
         cfg: recording group.
         plan: what the console shows of the run.
-        config: resolved configuration of the run, plain types, for W&B.
+        config: resolved configuration of the run, plain types: for W&B, and for what the run
+            aims at.
         resumed_frames: frames of the checkpoint that the run continues from, or None.
 
     Raises:
@@ -82,6 +83,7 @@ def build_recorder(
     """
     from epo.record.console import build_console
     from epo.record.csv import GenerationsCsv, MetricsCsv
+    from epo.record.health import HealthWarnings, read_targets
 
     sinks: List[Sink] = [MetricsCsv(run_dir), GenerationsCsv(run_dir)]
     if cfg.tensorboard:
@@ -92,7 +94,13 @@ def build_recorder(
         from epo.record.weights_and_biases import Wandb
 
         sinks.append(Wandb(run_dir, cfg, config))
+    console = None
     if cfg.console != "off":
+        console = build_console(cfg.console, cfg.console_interval_s, plan)
+    if cfg.health.enabled:
+        say = None if console is None else console.say
+        sinks.append(HealthWarnings(run_dir, cfg.health, read_targets(config), say))
+    if console is not None:
         # Closed first: the screen is free again before W&B waits for its upload.
-        sinks.append(build_console(cfg.console, cfg.console_interval_s, plan))
+        sinks.append(console)
     return Recorder(sinks)

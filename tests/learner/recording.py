@@ -6,7 +6,8 @@ from typing import Any, Dict, List, NamedTuple
 
 from torch import Tensor
 
-from epo.learner.ppo import PPO, StepResult
+from epo.learner.objective import StepResult
+from epo.learner.ppo import PPO
 
 
 class RecordedStep(NamedTuple):
@@ -26,9 +27,9 @@ class RecordingPPO(PPO):
         super().__init__(*args, **kwargs)
         self.record: List[RecordedStep] = []
 
-    def step(self, rollout, batch, ids, epoch) -> StepResult:
+    def step(self, update, ids, epoch) -> StepResult:
         learning_rate = self.learning_rate.clone()
-        result = super().step(rollout, batch, ids, epoch)
+        result = super().step(update, ids, epoch)
         weights = {k: v.detach().clone() for k, v in self.model.named_parameters()}
         self.record.append(RecordedStep(epoch, ids, learning_rate, result, weights))
         return result

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from epo.config import AggregationCfg, AlgoCfg, NetworkCfg, PPOCfg
 from epo.envs import Step, VecEnv
 from epo.models.actor_critic import ActorCritic
+from epo.population.fitness import FitnessTracker
 from epo.rollout.collector import Collector
 from epo.stopwatch import Stopwatch
 from tasks.config import ProbeCfg
@@ -28,6 +29,18 @@ class StepCounter:
         self.num_steps += 1
 
 
+class ReturnCounter(StepCounter):
+    """An observer that also follows the returns of episodes."""
+
+    def __init__(self, num_envs: int, num_agents: int, device: torch.device) -> None:
+        super().__init__()
+        self.tracker = FitnessTracker(num_envs, num_agents, device)
+
+    def update(self, step: Step) -> None:
+        super().update(step)
+        self.tracker.update(step)
+
+
 @dataclass
 class SmallRun:
     """Everything of one run between two iterations."""
@@ -36,11 +49,13 @@ class SmallRun:
     model: ActorCritic
     collector: Collector
     learner: RecordingPPO
+    tracker: FitnessTracker
 
     def iterate(self) -> Dict[str, Tensor]:
         """Collect, update and return the metrics; the record is of this update only."""
         self.learner.record.clear()
-        return self.learner.update(self.collector.collect())
+        rollout = self.collector.collect()
+        return self.learner.update(rollout, self.tracker.take_returns())
 
 
 def genes_of(model: ActorCritic) -> nn.Parameter:
@@ -91,13 +106,15 @@ def small_run(
     model.to(place)
     if is_double:
         model.double()
+    observer = ReturnCounter(num_envs, num_agents, place)
     collector = Collector(
         env,
         model,
-        StepCounter(),
+        observer,
         cfg.ppo,
         seed=seed,
         stopwatch=Stopwatch(env.device),
         with_step_memory=cfg.aggregation.hidden == "stored",
     )
-    return SmallRun(env, model, collector, RecordingPPO(model, cfg, num_envs, seed))
+    learner = RecordingPPO(model, cfg, num_envs, seed)
+    return SmallRun(env, model, collector, learner, observer.tracker)

@@ -235,7 +235,7 @@ def test_relabelling_under_the_own_gene_is_on_policy(kind, hidden):
     torch.testing.assert_close(extra.importance, one, rtol=0.0, atol=1e-10)
 
 
-@pytest.mark.parametrize("sampling", ["block", "uniform"])
+@pytest.mark.parametrize("sampling", ["block", "uniform", "stratified"])
 def test_sources_are_distinct_follower_sequences_for_the_leader(sampling):
     num_agents, block = 5, 3
     cfg = AggregationCfg(mode="leader_follower", sampling=sampling, ratio=2.0)
@@ -290,3 +290,19 @@ def test_entropy_ladder_ends_at_the_leader_with_zero():
     torch.testing.assert_close(ladder, expected, rtol=0.0, atol=1e-9)
     assert ladder[-1].item() == 0.0
     assert entropy_ladder(1, 0.005, torch.zeros(1)).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("ratio", [1.0, 3.0])
+def test_stratified_sources_take_equally_many_of_every_follower(ratio):
+    num_agents, block = 6, 8
+    cfg = AggregationCfg(mode="leader_follower", sampling="stratified", ratio=ratio)
+    seen = set()
+    for seed in range(20):
+        env_ids, _ = draw_sources(num_agents, block, cfg, torch.Generator().manual_seed(seed))
+        per_follower = torch.bincount(env_ids // block, minlength=num_agents)
+        # 8 or 24 sequences of 5 followers: 1 or 2 of each, 4 or 5 of each.
+        low = int(ratio) * block // 5
+        assert set(per_follower[:-1].tolist()) <= {low, low + 1}
+        assert per_follower[-1] == 0
+        seen.update(env_ids.tolist())
+    assert seen == set(range(5 * block))  # every sequence has its turn

@@ -73,11 +73,38 @@ def test_iteration_reads_nothing_from_the_device(monkeypatch, num_agents, mode):
     assert not reads
 
 
+EXTRAS = {
+    "ppo_br": {"clip": {"kind": "br", "window": 2, "smoothing": 0.5}},
+    "ppo_kl": {"clip": {"kind": "none"}, "penalty": {"kind": "adaptive", "hinge_coef": 1000.0}},
+    "poem": {"poem": {"enabled": True, "warmup_updates": 0, "reset_moments": True}},
+    "poem_minibatch": {"poem": {"enabled": True, "warmup_updates": 0, "when": "minibatch",
+                                "diversity_gradient": True, "noise": "absolute"}},
+}  # fmt: skip
+
+
+def _with_extra(name):
+    cfg = small_cfg("lstm")
+    for group, settings in EXTRAS[name].items():
+        for setting, value in settings.items():
+            setattr(getattr(cfg, group), setting, value)
+    return cfg
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+@pytest.mark.parametrize("num_agents", [1, 4])
+def test_extras_read_nothing_from_the_device(monkeypatch, name, num_agents):
+    run = small_run(_with_extra(name), num_agents)
+    run.iterate()
+    assert not _host_reads(monkeypatch, run.iterate)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("num_agents", [1, 8])
-def test_iteration_never_waits_for_cuda(num_agents):
-    run = small_run(small_cfg("lstm"), num_agents, device="cuda")
+@pytest.mark.parametrize("name", [None, *EXTRAS])
+def test_iteration_never_waits_for_cuda(num_agents, name):
+    cfg = small_cfg("lstm") if name is None else _with_extra(name)
+    run = small_run(cfg, num_agents, device="cuda")
     run.iterate()  # loads kernels
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from epo.config import AggregationCfg, AlgoCfg, NetworkCfg, PPOCfg
+from epo.config import AggregationCfg, NetworkCfg, NormalizerCfg, PPOCfg
 from epo.learner.losses import (
     clipped_surrogate,
     ppo_terms,
     squared_value_error,
 )
-from epo.learner.ppo import PPO
+from epo.learner.objective import Objective
 from epo.models.actor_critic import ActorCritic
 from epo.models.distribution import DiagonalGaussian, bounds_excess
 from tests.golden import golden
@@ -21,18 +21,14 @@ from tests.learner.small_run import gradient_of
 EXACT = 1e-10  # float64, tolerance of the golden files
 
 
-def _learner(case, num_agents):
-    """Only for its loss: coefficients of the golden case, the ladder by our own rule."""
-    cfg = AlgoCfg(
-        name="golden",
-        network=NetworkCfg(kind="mlp", mlp_units=[4], gene_dim=4),
-        ppo=PPOCfg(
-            value_coef=0.5 * case["critic_coef"].item(), bounds_coef=case["bounds_coef"].item()
-        ),
-        aggregation=AggregationCfg(entropy_scale=0.005),
+def _objective(case, num_agents):
+    """Coefficients of the golden case, the ladder by our own rule."""
+    ppo = PPOCfg(
+        value_coef=0.5 * case["critic_coef"].item(), bounds_coef=case["bounds_coef"].item()
     )
-    model = ActorCritic(5, 3, num_agents, cfg.network, cfg.normalizer).double()
-    return PPO(model, cfg, num_agents, seed=0)
+    network = NetworkCfg(kind="mlp", mlp_units=[4], gene_dim=4)
+    model = ActorCritic(5, 3, num_agents, network, NormalizerCfg()).double()
+    return Objective(model, ppo, AggregationCfg(entropy_scale=0.005), penalty=None)
 
 
 @pytest.mark.parametrize("algo", ["ppo", "sapg"])
@@ -50,6 +46,8 @@ def test_terms_loss_and_gradients_equal_the_original(algo):
         value=value.unsqueeze(0),
         action=x["actions"],
         old_log_prob=-x["old_neglogp"],
+        recent_mean=x["old_mu"],
+        recent_log_std=x["old_sigma"].log(),
         old_mean=x["old_mu"],
         old_log_std=x["old_sigma"].log(),
         old_value=x["old_values"],
@@ -58,12 +56,12 @@ def test_terms_loss_and_gradients_equal_the_original(algo):
         weight=torch.ones_like(x["advantages"]),
         clip_low=x["clip"].item(),
         clip_high=x["clip"].item(),
-        clip_value=True,
+        value_clip_eps=x["clip"].item(),
         soft_bound=x["soft_bound"].item(),
     )
-    learner = _learner(case, len(per_agent))
-    assert_close(learner.entropy_coef, case["entropy_coef"], EXACT, "entropy_coef")
-    total = learner._loss(terms, agent)
+    objective = _objective(case, len(per_agent))
+    assert_close(objective.entropy_coef, case["entropy_coef"], EXACT, "entropy_coef")
+    total = objective.loss(terms, agent)
     total.backward()
     for name in ("ratio", "surrogate", "value_loss", "entropy", "bounds", "kl"):
         found = getattr(terms, name)
@@ -119,8 +117,8 @@ def test_value_error_is_pessimistic_over_the_clipped_update(
     value, old_value, target, clipped, plain
 ):
     new, old, goal = torch.tensor([value, old_value, target])
-    for is_clipped, expected in ((True, clipped), (False, plain)):
-        found = squared_value_error(new, old, goal, 0.1, is_clipped).item()
+    for clip_eps, expected in ((0.1, clipped), (None, plain)):
+        found = squared_value_error(new, old, goal, clip_eps).item()
         assert found == pytest.approx(expected, abs=1e-6)
 
 
@@ -134,15 +132,17 @@ def test_terms_by_hand():
         value=torch.tensor([1.5]),
         action=torch.tensor([[1.2]]),
         old_log_prob=torch.tensor([-1.5]),
-        old_mean=old,
-        old_log_std=torch.tensor([[2.0]]).log(),
+        recent_mean=old,
+        recent_log_std=torch.tensor([[2.0]]).log(),
+        old_mean=torch.tensor([[1.0]]),
+        old_log_std=torch.tensor([[1.0]]).log(),
         old_value=torch.tensor([1.0]),
         advantage=torch.tensor([2.0]),
         target=torch.tensor([2.0]),
         weight=torch.tensor([3.0]),
         clip_low=0.1,
-        clip_high=0.2,
-        clip_value=True,
+        clip_high=0.3,
+        value_clip_eps=0.2,
         soft_bound=1.1,
     )
     # log prob -1/2 1.2^2 - 0.9189385 = -1.6389385; ratio exp(-0.1389385) = 0.8702815 < 0.9
@@ -151,8 +151,11 @@ def test_terms_by_hand():
     # 3 max(-0.8702815 * 2, -0.9 * 2) = -5.2216888
     assert terms.surrogate.item() == pytest.approx(-5.2216888, abs=1e-5)
     assert terms.value_loss.item() == pytest.approx(0.64, abs=1e-6)  # (1 + 0.2 - 2)^2
-    # KL(new || old) = log 2 + (1 + 9) / 8 - 1/2, guards below 1e-5
+    # KL(new || recent) = log 2 + (1 + 9) / 8 - 1/2, guards below 1e-5
     assert terms.kl.item() == pytest.approx(1.4431472, abs=1e-5)
+    # KL(N(1, 1) || N(0, 1)) = 1 / 2
+    assert terms.kl_old.item() == pytest.approx(0.5, abs=1e-6)
+    assert not terms.is_killed.item()  # too unlikely a good action is pulled back
     assert terms.bounds.item() == 0.0
 
 
@@ -161,3 +164,36 @@ def test_bounds_excess_adds_squares_beyond_either_bound():
     # 0; 0.2^2 = 0.04; 0.1^2 + 0.5^2 = 0.26
     expected = torch.tensor([0.0, 0.04, 0.26])
     torch.testing.assert_close(bounds_excess(mean, 1.1), expected, rtol=0.0, atol=1e-6)
+
+
+def test_killed_samples_are_those_without_gradient():
+    generator = torch.Generator().manual_seed(0)
+    mean = torch.randn(400, 1, generator=generator).requires_grad_()
+    action, advantage = torch.randn(2, 400, generator=generator)
+    advantage[::50] = 0.0
+    nothing = torch.zeros(400)
+    terms = ppo_terms(
+        DiagonalGaussian(),
+        mean=mean,
+        log_std=torch.zeros(1),
+        value=nothing,
+        action=action.unsqueeze(-1),
+        old_log_prob=torch.full((400,), -1.5),
+        recent_mean=mean.detach(),
+        recent_log_std=torch.zeros(1),
+        old_mean=mean.detach(),
+        old_log_std=torch.zeros(1),
+        old_value=nothing,
+        advantage=advantage,
+        target=nothing,
+        weight=torch.ones(400),
+        clip_low=0.2,
+        clip_high=0.1,
+        value_clip_eps=None,
+        soft_bound=1.1,
+    )
+    terms.surrogate.sum().backward()
+    has_gradient = gradient_of(mean).squeeze(-1) != 0.0
+    assert 0.2 < terms.is_killed.float().mean() < 0.8
+    assert torch.equal(terms.is_killed, ~has_gradient & (advantage != 0.0))
+    assert (terms.kl_old == 0.0).all()

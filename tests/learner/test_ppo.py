@@ -21,10 +21,8 @@ PARTS = ["model", "learner", "collector", "env"]  # of a run, with a state_dict
 
 
 def _prepared(run: SmallRun):
-    """Collect and return the rollout with the batch that its update would learn from."""
-    rollout, means = run.collector.collect(), MetricMeans()
-    extra = run.learner._relabel(rollout, means)
-    return rollout, run.learner._prepare(rollout, extra, means)
+    """Collect and return what the update would learn from."""
+    return run.learner.begin(run.collector.collect(), None, MetricMeans())
 
 
 def _weights(run: SmallRun):
@@ -86,7 +84,8 @@ def test_statistics_move_once_per_iteration_after_the_update():
 def test_values_and_returns_are_normalised_alike():
     run = small_run(small_cfg(), num_agents=4)
     run.iterate()
-    rollout, batch = _prepared(run)
+    update = _prepared(run)
+    rollout, batch = update.rollout, update.batch
     own = run.model.normalize_value(rollout.value[:-1])  # statistics are those after all updates
     assert torch.equal(batch.value[:, :NUM_ENVS], own)
     restored = run.model.denormalize_value(batch.target)[:, :NUM_ENVS]
@@ -95,7 +94,7 @@ def test_values_and_returns_are_normalised_alike():
 
 
 def test_advantages_are_standardised_together_with_the_copies():
-    batch = _prepared(small_run(small_cfg(), num_agents=4))[1]
+    batch = _prepared(small_run(small_cfg(), num_agents=4)).batch
     assert batch.num_sequences == 10
     assert batch.advantage.mean().item() == pytest.approx(0.0, abs=1e-6)
     assert batch.advantage.std().item() == pytest.approx(1.0, abs=1e-6)
@@ -117,11 +116,12 @@ def test_only_the_rows_of_the_learning_agents_get_gradient(is_own):
     cfg.aggregation.ratio = 2.0
     cfg.aggregation.entropy_scale = 0.005
     run = small_run(cfg, num_agents=4)
-    rollout, batch = _prepared(run)
-    ids = torch.tensor([2, 3]) if is_own else torch.arange(NUM_ENVS, batch.num_sequences)
+    update = _prepared(run)
+    copies = torch.arange(NUM_ENVS, update.batch.num_sequences)
+    ids = torch.tensor([2, 3]) if is_own else copies
     learning = 1 if is_own else 3
     before = _weights(run)
-    run.learner.step(rollout, batch, ids, 0)
+    run.learner.step(update, ids, 0)
     for name, parameter in run.model.named_parameters():
         if name in ("gene", "log_std"):
             moved = (parameter != before[name]).any(dim=1)
@@ -140,10 +140,9 @@ def test_entropy_bonus_follows_the_ladder_of_the_learning_agent():
     run = small_run(cfg, num_agents=3, num_envs=9)
     # 0.25 + 0.5 * 0.5 * (1 - i / 2)
     expected = torch.tensor([0.5, 0.375, 0.25])
-    torch.testing.assert_close(run.learner.entropy_coef, expected)
-    rollout, batch = _prepared(run)
+    torch.testing.assert_close(run.learner.objective.entropy_coef, expected)
     ids = torch.tensor([0, 3, 9])  # agents 0, 1 and a copy for the leader
-    result = run.learner.step(rollout, batch, ids, 0)
+    result = run.learner.step(_prepared(run), ids, 0)
     terms = result.terms
     plain = terms.surrogate + 2.0 * terms.value_loss + 1e-4 * terms.bounds
     bonus = expected * terms.entropy  # [T, 3]
@@ -159,9 +158,9 @@ def test_gradient_is_clipped_by_its_global_norm(max_norm):
     run, free = small_run(cfg, num_agents=4), small_run(free_cfg, num_agents=4)
     norms = []
     for each in (run, free):
-        rollout, batch = _prepared(each)
-        ids = torch.arange(batch.num_sequences)
-        norms.append(each.learner.step(rollout, batch, ids, 0).grad_norm)
+        update = _prepared(each)
+        ids = torch.arange(update.batch.num_sequences)
+        norms.append(each.learner.step(update, ids, 0).grad_norm)
     gradients = [[gradient_of(p) for p in each.model.parameters()] for each in (run, free)]
     true_norm = sum(g.double().square().sum().item() for g in gradients[1]) ** 0.5
     assert norms[0].item() == pytest.approx(true_norm, rel=1e-5)
@@ -216,11 +215,12 @@ def test_kl_reference_decides_on_the_first_epoch_only():
 
 def test_kl_is_measured_against_the_forward_pass_of_the_epoch_before():
     run = small_run(small_cfg("lstm", "none"))
-    rollout, batch = _prepared(run)
+    update = _prepared(run)
+    rollout = update.rollout
     ids, models = torch.tensor([1, 4]), []
     for epoch in range(3):
         models.append(copy.deepcopy(run.model))  # before the step
-        found = run.learner.step(rollout, batch, ids, epoch).terms.kl
+        found = run.learner.step(update, ids, epoch).terms.kl
     agent, memory = rollout.agent[ids], rollout.memory[:, ids]
     with torch.no_grad():
         old, new = (

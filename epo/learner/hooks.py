@@ -1,0 +1,52 @@
+"""What can be done in the course of an update besides gradient steps."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Sequence
+
+from torch import Tensor, nn
+
+from epo.learner.objective import Evaluation, StepResult, Update
+
+
+class UpdateHook:
+    """Does nothing; subclasses override what they need.
+
+    A hook may change parameters. Its random numbers come from a generator of its own, so that
+    switching it on does not change anybody else's.
+
+    Attributes:
+        name: of its entry in the checkpoint.
+    """
+
+    name = ""
+
+    def on_update_start(self, update: Update) -> None:
+        """See what the update learns from, before the first minibatch."""
+
+    def add_to_loss(self, update: Update, ids: Tensor, found: Evaluation, loss: Tensor) -> Tensor:
+        """Give the loss [] with the hook's own term for the sequences `ids` [B]."""
+        return loss
+
+    def on_minibatch_end(self, update: Update, result: StepResult) -> None:
+        """See what an optimiser step saw, after the step."""
+
+    def on_epoch_end(self, update: Update) -> None:
+        """See the end of a pass over the batch."""
+
+    def on_update_end(self, update: Update) -> None:
+        """Act after the last epoch, before the observation statistics move."""
+
+    def on_rows_replaced(self, parameter: nn.Parameter, rows: Sequence[int]) -> None:
+        """Learn that rows of `parameter` belong to new agents."""
+
+    def metrics(self) -> Dict[str, Tensor]:
+        """Give the numbers of the last update, name -> [] tensor; NaN is no value."""
+        return {}
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Everything that changes."""
+        return {}
+
+    def load_state_dict(self, state: Dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""

@@ -1,0 +1,172 @@
+"""The loss of sequences under the present weights: one definition for training and for tests.
+
+What minimises it, POEM's comparison of a mutant with its parent and the diagnostics all read the
+same per-sample terms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Optional
+
+from torch import Tensor
+
+from epo.config import AggregationCfg, PPOCfg
+from epo.learner.aggregation import Relabelled, entropy_ladder
+from epo.learner.batch import SequenceBatch, Sequences, masked_mean
+from epo.learner.clip import ClipRange, Standing
+from epo.learner.losses import PPOTerms, ppo_terms
+from epo.learner.penalty import Penalty
+from epo.models.actor_critic import ActorCritic, PolicyOutput
+from epo.rollout.storage import Rollout
+
+
+@dataclass
+class Update:
+    """What one update learns from, and within which bounds.
+
+    Attributes:
+        rollout: what was collected.
+        batch: sequences to learn from, own and relabelled.
+        extra: the relabelled ones alone, or None.
+        clip: clip range of the ratio.
+        standing: of the run and of the leader.
+    """
+
+    rollout: Rollout
+    batch: SequenceBatch
+    extra: Optional[Relabelled]
+    clip: ClipRange
+    standing: Standing
+
+    def sequences(self, ids: Tensor) -> Sequences:
+        """Give the network's input for the sequences `ids` [B] of the batch."""
+        rollout, env_ids = self.rollout, self.batch.env_ids[ids]
+        return Sequences(
+            rollout.observation[:-1].index_select(1, env_ids),
+            self.batch.agent[ids],
+            rollout.memory[:, env_ids],
+            rollout.is_first[:-1, env_ids],
+        )
+
+    def is_valid(self, ids: Tensor) -> Optional[Tensor]:
+        """Tell which steps [T, B] of the sequences are experience; None: all are."""
+        is_valid = self.rollout.is_valid
+        return None if is_valid is None else is_valid[:, self.batch.env_ids[ids]]
+
+
+class Evaluation(NamedTuple):
+    """The objective of some sequences.
+
+    Attributes:
+        terms: per-sample terms [T, B].
+        output: of the network.
+        kl_old: [] mean KL(old || new), nats, valid samples.
+        loss: [] what is minimised, penalty included.
+    """
+
+    terms: PPOTerms
+    output: PolicyOutput
+    kl_old: Tensor
+    loss: Tensor
+
+
+class StepResult(NamedTuple):
+    """What one optimiser step saw before it changed the weights.
+
+    Attributes:
+        ids: [B] sequences of the batch.
+        terms: per-sample terms [T, B].
+        loss: [] total loss.
+        kl: [] mean KL divergence that the step size follows.
+        kl_old: [] mean KL(old || new).
+        grad_norm: [] global gradient norm before clipping.
+    """
+
+    ids: Tensor
+    terms: PPOTerms
+    loss: Tensor
+    kl: Tensor
+    kl_old: Tensor
+    grad_norm: Tensor
+
+
+class Objective:
+    """PPO's loss of a population that shares one network.
+
+    Args:
+        model: the shared actor-critic.
+        ppo: coefficients, read anew whenever they are used.
+        aggregation: scale of the followers' entropy ladder.
+        penalty: on the KL divergence, or None.
+    """
+
+    def __init__(
+        self,
+        model: ActorCritic,
+        ppo: PPOCfg,
+        aggregation: AggregationCfg,
+        penalty: Optional[Penalty],
+    ) -> None:
+        self.model = model
+        self.ppo = ppo
+        self.aggregation = aggregation
+        self.penalty = penalty
+
+    @property
+    def entropy_coef(self) -> Tensor:
+        """Entropy coefficients of the agents [K]."""
+        model, scale = self.model, self.aggregation.entropy_scale
+        ladder = entropy_ladder(model.num_agents, scale, model.log_std)
+        return (ladder + self.ppo.entropy_coef).detach()
+
+    def evaluate(self, update: Update, ids: Tensor) -> Evaluation:
+        """Evaluate the sequences `ids` [B] of the update's batch."""
+        batch, ppo = update.batch, self.ppo
+        sequences = update.sequences(ids)
+        output = self.model(*sequences)
+        terms = ppo_terms(
+            self.model.distribution,
+            mean=output.mean,
+            log_std=output.log_std,
+            value=output.value,
+            action=update.rollout.action[:, batch.env_ids[ids]],
+            old_log_prob=batch.log_prob[:, ids],
+            recent_mean=batch.mean[:, ids],
+            recent_log_std=batch.log_std[ids],
+            old_mean=batch.old_mean[:, ids],
+            old_log_std=batch.old_log_std[ids],
+            old_value=batch.value[:, ids],
+            advantage=batch.advantage[:, ids],
+            target=batch.target[:, ids],
+            weight=batch.weight[:, ids],
+            clip_low=update.clip.low,
+            clip_high=update.clip.high,
+            value_clip_eps=ppo.clip_eps if ppo.clip_value else None,
+            soft_bound=ppo.soft_bound,
+        )
+        is_valid = update.is_valid(ids)
+        kl_old = masked_mean(terms.kl_old, is_valid)
+        loss = self.loss(terms, sequences.agent, is_valid)
+        if self.penalty is not None:
+            loss = loss + self.penalty.loss(kl_old)
+        return Evaluation(terms, output, kl_old, loss)
+
+    def loss(self, terms: PPOTerms, agent: Tensor, is_valid: Optional[Tensor] = None) -> Tensor:
+        """Mean over valid samples: L_pi + c_v L_v - c_e(agent) H + c_b L_b, without penalty.
+
+        It is a weighted mean, so that `leader_weight` does not change the size of the step.
+        """
+        per_sample = (
+            terms.surrogate
+            + self.ppo.value_coef * terms.value_loss
+            - self.entropy_coef[agent] * terms.entropy
+            + self.ppo.bounds_coef * terms.bounds
+        )
+        if self.aggregation.leader_weight == 1.0 or self.model.num_agents == 1:
+            return masked_mean(per_sample, is_valid)
+        is_leader = (agent == self.model.num_agents - 1).to(per_sample.dtype)
+        weight = (1.0 + (self.aggregation.leader_weight - 1.0) * is_leader).expand_as(per_sample)
+        if is_valid is not None:
+            weight = weight * is_valid
+        return (per_sample * weight).sum() / weight.sum().clamp(min=1e-8)

@@ -1,0 +1,57 @@
+"""Which parts a configuration asks for: the schedule of the clip range, and the hooks."""
+
+from __future__ import annotations
+
+from typing import List
+
+import torch
+
+from epo.config import AlgoCfg
+from epo.learner.aggregation import num_copies
+from epo.learner.clip import ClipSchedule, Scheduled, Unclipped
+from epo.learner.diagnostics import Diagnostics
+from epo.learner.dual_signal import DualSignal, EntropyScale
+from epo.learner.followers import FollowerLeash
+from epo.learner.hooks import UpdateHook
+from epo.learner.objective import Objective
+from epo.learner.poem import Poem
+from epo.models.actor_critic import ActorCritic
+
+
+def make_clip_schedule(cfg: AlgoCfg, model: ActorCritic) -> ClipSchedule:
+    """Return the schedule that `cfg.clip` asks for."""
+    if cfg.clip.kind == "none":
+        return Unclipped()
+    if cfg.clip.kind == "constant":
+        return Scheduled(cfg.clip, cfg.ppo)
+    floor_std = cfg.clip.floor_std if cfg.clip.entropy_floor == "sigma" else 0.0
+    scale = EntropyScale(
+        model.distribution, model.policy_dim, cfg.network.initial_log_std, floor_std
+    )
+    return DualSignal(cfg.clip, cfg.ppo, scale, model.log_std.device)
+
+
+def make_hooks(
+    cfg: AlgoCfg,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    num_envs: int,
+    seed: int,
+) -> List[UpdateHook]:
+    """Return the hooks that `cfg` asks for, in their order; the diagnostics see the others' work.
+
+    Args:
+        cfg: of the algorithm.
+        objective: PPO's loss.
+        optimizer: of its parameters.
+        num_envs: N.
+        seed: of the learner; hooks draw from streams of their own.
+    """
+    hooks: List[UpdateHook] = []
+    if cfg.aggregation.follower_kl_coef and num_copies(objective.model.num_agents, cfg.aggregation):
+        hooks.append(FollowerLeash(cfg.aggregation, objective))
+    if cfg.poem.enabled:
+        hooks.append(Poem(cfg.poem, objective, optimizer, num_envs, seed + 1))
+    if cfg.diagnostics.enabled:
+        hooks.append(Diagnostics(cfg, objective))
+    return hooks
