@@ -1,8 +1,8 @@
 """What a configuration must fulfil before anything heavy starts, and what `auto` means.
 
 `validate` refuses what cannot work; `resolve` replaces `auto` by what this machine offers and
-says what it chose. The rules stand in tables of dotted names, so that every setting is found by
-its name. torch is imported only where a device is asked for.
+says what it chose. Rules of single settings stand in `epo/config/rules.py`. torch is imported only
+where a device is asked for.
 """
 
 from __future__ import annotations
@@ -13,155 +13,19 @@ import math
 import os
 from functools import reduce
 from pathlib import Path
-from typing import Any, Iterable, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Sequence, Tuple
 
-from epo.config import AlgoCfg, Config, ConfigError, HealthCfg
+from epo.config import AlgoCfg, Config, ConfigError
 from epo.config.parts import check_parts
 from epo.config.pbt import check_pbt, is_files
 from epo.config.pql import check_pql
 from epo.config.rl_games import check_rl_games
+from epo.config.rules import AT_LEAST_ONE, CHOICES, NOT_NEGATIVE, POSITIVE, UNIT_INTERVAL
 
 ENVS_ON_CUDA = 24_576
 """Environments of the published runs (AK)."""
 ENVS_PER_CORE = 128
 """Environments per CPU core that keep an iteration of the published net under about 5 s."""
-
-HEALTH = tuple(
-    f"record.health.{name}"
-    for name in vars(HealthCfg())
-    if name not in ("enabled", "solved_return")
-)
-"""Thresholds of the health rules."""
-
-CHOICES = {
-    "algo.trainer": ("ppo", "pql", "pbt", "rl_games"),
-    "algo.network.encoder": ("none", "cnn"),
-    "algo.network.kind": ("lstm", "mlp"),
-    "algo.normalizer.timing": ("iteration", "minibatch"),
-    "algo.ppo.schedule": ("adaptive", "fixed"),
-    "algo.aggregation.mode": ("none", "leader_follower", "symmetric"),
-    "algo.aggregation.sampling": ("block", "uniform", "stratified"),
-    "algo.aggregation.hidden": ("unroll", "stored"),
-    "algo.aggregation.kl_reference": ("leader", "follower", "exclude"),
-    "algo.aggregation.clip_center": ("one", "mu"),
-    "algo.clip.kind": ("constant", "br", "none"),
-    "algo.clip.entropy_floor": ("sigma", "zero"),
-    "algo.clip.change": ("std", "relative"),
-    "algo.clip.plateau": ("tanh", "inverse", "exponential", "improvement"),
-    "algo.penalty.kind": ("none", "fixed", "adaptive"),
-    "algo.poem.when": ("update", "minibatch"),
-    "algo.poem.noise": ("relative", "absolute"),
-    "algo.poem.tensors": ("policy", "all"),
-    "algo.poem.acceptance": ("loss", "always", "never"),
-    "algo.pbt.backend": ("process", "files"),
-    "algo.pql.critic": ("double", "distributional"),
-    "algo.pql.exploration": ("mixed", "constant", "linear", "exponential"),
-    "algo.pql.distributional_loss": ("argmin_ce", "elementwise_min_bce"),
-    "algo.pql.replay_dtype": ("float32", "float16"),
-    "record.console": ("auto", "live", "plain", "off"),
-    "record.wandb": ("disabled", "offline", "online"),
-}
-AT_LEAST_ONE = (
-    "max_frames",
-    "max_iterations",
-    "algo.num_agents",
-    "algo.network.lstm_units",
-    "algo.network.gene_dim",
-    "algo.ppo.horizon",
-    "algo.ppo.num_epochs",
-    "algo.ppo.num_minibatches",
-    "algo.ppo.minibatch_size",
-    "algo.ppo.learning_rate_factor",
-    "algo.clip.decay_frames",
-    "algo.clip.window",
-    "algo.poem.probe_states",
-    "algo.diagnostics.probe_states",
-    "algo.diagnostics.quantile_samples",
-    "algo.pbt.interval_frames",
-    "algo.pbt.num_members",
-    "algo.pql.horizon",
-    "algo.pql.n_step",
-    "algo.pql.num_atoms",
-    "algo.pql.decay_steps",
-    "record.checkpoint_interval",
-    "record.health.window",
-    "record.health.sustained",
-    "record.health.sustained_of",
-    "record.health.repeat_updates",
-)
-POSITIVE = (
-    "max_minutes",
-    "algo.normalizer.clip",
-    "algo.ppo.clip_eps",
-    "algo.ppo.learning_rate",
-    "algo.ppo.kl_target",
-    "algo.ppo.min_learning_rate",
-    "algo.ppo.max_learning_rate",
-    "algo.ppo.max_grad_norm",
-    "algo.ppo.reward_scale",
-    "algo.ppo.adam_eps",
-    "algo.aggregation.max_importance",
-    "algo.clip.floor_std",
-    "algo.penalty.kl_target",
-    "algo.penalty.min_coef",
-    "algo.penalty.max_coef",
-    "algo.poem.kl_threshold",
-    "algo.poem.max_kl",
-    "algo.pbt.worst_fraction",
-    "algo.pbt.best_fraction",
-    "algo.pbt.min_factor",
-    "algo.pbt.max_factor",
-    "algo.pql.critic_updates",
-    "algo.pql.actor_updates",
-    "algo.pql.learning_rate",
-    "algo.pql.max_grad_norm",
-    "algo.pql.reward_scale",
-)
-NOT_NEGATIVE = (
-    "seed",
-    "algo.ppo.value_coef",
-    "algo.ppo.entropy_coef",
-    "algo.ppo.bounds_coef",
-    "algo.ppo.soft_bound",
-    "algo.aggregation.ratio",
-    "algo.aggregation.entropy_scale",
-    "algo.aggregation.leader_weight",
-    "algo.aggregation.follower_kl_coef",
-    "algo.clip.expansion",
-    "algo.penalty.coef",
-    "algo.penalty.hinge_coef",
-    "algo.poem.min_sigma",
-    "algo.poem.max_sigma",
-    "algo.poem.diversity_coef",
-    "algo.poem.warmup_updates",
-    "algo.pbt.start_after_frames",
-    "algo.pbt.initial_delay_frames",
-    "algo.pbt.copy_std",
-    "algo.pbt.copy_relative",
-    "algo.pql.warmup_steps",
-    "algo.pql.weight_decay",
-    "algo.pql.min_sigma",
-    "algo.pql.max_sigma",
-    "algo.pql.target_sigma",
-    "algo.pql.target_noise_bound",
-    "algo.pql.policy_lag",
-    "record.console_interval_s",
-    *HEALTH,
-)
-UNIT_INTERVAL = (
-    "algo.ppo.gamma",
-    "algo.ppo.gae_lambda",
-    "algo.clip.decay_to",
-    "algo.clip.contraction",
-    "algo.clip.smoothing",
-    "algo.poem.ema_decay",
-    "algo.diagnostics.ema_decay",
-    "algo.pbt.worst_fraction",
-    "algo.pbt.best_fraction",
-    "algo.pbt.mutation_rate",
-    "algo.pql.gamma",
-    "algo.pql.target_rate",
-)
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
@@ -202,14 +66,8 @@ def validate(cfg: Config) -> None:
     _check_learning_rate(cfg.algo)
     check_parts(cfg)
     _check_population(cfg)
-    if cfg.algo.trainer == "pql":
-        check_pql(cfg)
-    else:
-        _check_batch(cfg)
-        if cfg.algo.trainer == "pbt":
-            check_pbt(cfg)
-        elif cfg.algo.trainer == "rl_games":
-            check_rl_games(cfg)
+    for check in TRAINER_CHECKS[cfg.algo.trainer]:
+        check(cfg)
     _check_device_name(cfg.device)
     _check_paths(cfg)
     if cfg.algo.evolution.enabled:
@@ -414,3 +272,12 @@ def _num_cuda_devices() -> int:
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+TRAINER_CHECKS: Dict[str, Tuple[Callable[[Config], None], ...]] = {
+    "ppo": (_check_batch,),
+    "pbt": (_check_batch, check_pbt),
+    "pql": (check_pql,),
+    "rl_games": (_check_batch, check_rl_games),
+}
+"""What must hold of the settings of each way of training."""

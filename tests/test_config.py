@@ -10,7 +10,8 @@ from typing import Any, Dict, Iterator, List, Tuple
 import pytest
 
 from epo.config import Config
-from epo.validation import AT_LEAST_ONE, CHOICES, NOT_NEGATIVE, POSITIVE, UNIT_INTERVAL, validate
+from epo.config.rules import AT_LEAST_ONE, CHOICES, NOT_NEGATIVE, POSITIVE, UNIT_INTERVAL
+from epo.validation import validate
 from tests.composed import CONFIG_DIR, REPOSITORY, composed
 
 ALGORITHMS = ("ppo", "sapg", "epo", "epo_official")

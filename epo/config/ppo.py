@@ -91,8 +91,8 @@ class AggregationCfg:
     max_importance: float = 2.0
     """Bound of that ratio when clip_center is `mu` (R: unbounded importance weights explode)."""
     leader_weight: float = 1.0
-    """Weight of the leader's samples, own and relabelled, in the loss; a follower's is 1 (ours: with
-    many followers the leader is a small share of what the shared trunk is trained for)."""
+    """Weight of the leader's samples, own and relabelled, in the loss; a follower's is 1 (ours:
+    with many followers the leader is a small share of what the shared trunk is trained for)."""
     follower_kl_coef: float = 0.0
     """Weight of KL(follower || leader) on the sequences that the leader learns from (ours: keeps
     importance ratios, and so the worth of the followers' data, from collapsing); 0 is off."""

@@ -16,7 +16,7 @@ BAD = {
     "num_agents=0": ("num_agents=0:", "at least 1"),
     "num_agents=7 num_envs=100": ("num_envs=100:", "use 98 or 105"),
     "task=Foo": ("task=Foo:", "choices: AllegroKuka"),
-    "algo=foo": ("algo=foo:", "choices: epo, epo_official, ppo, sapg"),
+    "algo=foo": ("algo=foo:", "choices: epo, epo_official, pbt, poem"),
     "device=cuda": ("device=cuda:", "use device=cpu"),
     "algo.ppo.horizon=long": ("algo.ppo.horizon=long:", "give a whole number"),
     "algo.ppo.gama=0.9": ("algo.ppo.gama=0.9:", "did you mean algo.ppo.gamma?"),

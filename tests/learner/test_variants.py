@@ -31,9 +31,7 @@ SMALL = [
 ]
 TIMES = {"wall_s", "fps", "sim_s", "learn_s", "act_s"}
 FIXED = "algo=ppo algo.ppo.schedule=fixed"
-ALWAYS = (
-    "algo.poem.acceptance=always algo.poem.kl_threshold=1000.0 algo.poem.warmup_updates=1"
-)
+ALWAYS = "algo.poem.acceptance=always algo.poem.kl_threshold=1000.0 algo.poem.warmup_updates=1"
 # Neutral settings, and the PPO that they must equal.
 NEUTRAL = {
     "ppo_br": ("algo=ppo_br algo.clip.expansion=0 algo.clip.contraction=0", FIXED),

@@ -152,6 +152,7 @@ def test_memory_is_zero_where_an_episode_begins_and_only_there():
 
 def test_collection_leaves_statistics_and_weights_alone():
     collector = _collector()
+    assert isinstance(collector.model, ActorCritic)
     before = copy.deepcopy(collector.model.state_dict())
     collector.collect()
     for name, value in collector.model.state_dict().items():

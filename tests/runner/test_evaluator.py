@@ -166,12 +166,14 @@ def test_load_policy_deals_environments_to_the_chosen_agents():
     state = {"model": population().state_dict()}
     env = Counting()
     policy = load_policy(ALGO, 4, state, Path("best.pt"), env, [3, 1], seed=None)
+    assert isinstance(policy, AgentPolicy)
     assert policy.agent.tolist() == [3, 1]
     assert all(
         torch.equal(value, state["model"][name])
         for name, value in policy.model.state_dict().items()
     )
     policy = load_policy(ALGO, 4, state, Path("best.pt"), env, [3], seed=None)
+    assert isinstance(policy, AgentPolicy)
     assert policy.agent.tolist() == [3, 3]
 
 
