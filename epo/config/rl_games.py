@@ -18,7 +18,7 @@ from epo.config.error import ConfigError
 if TYPE_CHECKING:
     from epo.config import AlgoCfg, Config
 
-EXTRA = "pip install 'epo[rl_games]'"
+EXTRA = "pip install 'epo[rl-games]'"
 
 
 @dataclass

@@ -182,5 +182,5 @@ def test_overrides_of_an_lstm_that_is_not_there_are_refused():
 
 def test_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tables, "find_spec", lambda name: None)
-    expected = "algo.trainer=rl_games: rl_games is not installed; pip install 'epo[rl_games]'"
+    expected = "algo.trainer=rl_games: rl_games is not installed; pip install 'epo[rl-games]'"
     assert refusal({}) == expected
