@@ -1,0 +1,169 @@
+"""`python -m epo study NAME`: run what is missing of a study, then write the page about it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Dict, Optional, Sequence
+
+from epo.cli.arguments import split
+from epo.cli.study import definition
+from epo.cli.study.definition import StudyCfg
+from epo.cli.study.execution import Execution
+from epo.cli.study.figure import draw
+from epo.cli.study.outcome import read
+from epo.cli.study.runs import Run, expand, is_finished
+from epo.cli.study.table import FIGURE, README, RESULTS, Provenance, write_readme, write_results
+from epo.config import ConfigError
+from epo.validation import granted_cores
+
+USAGE = """usage: python -m epo study NAME [jobs=4] [seeds=5] [max_frames=N] [name=value...]
+
+  NAME        a file of cfg/study, or the path of another one
+  jobs        runs at a time, one thread each; default: one per core; 0: only write the page
+  seeds       runs per arm and environment; default: the study's
+  max_frames  length of every run instead of the study's, for a quick trial
+  runs        folder of the run folders; default runs/study/NAME
+  results     folder of the page; default docs/results/NAME
+  name=value  any setting of `python train.py`, for all runs
+
+Runs that are finished in that folder are not run again, others continue at their last checkpoint.
+"""
+
+
+@dataclass
+class StudyOptions:
+    """How a study is carried out."""
+
+    jobs: Optional[int] = None
+    """Runs at a time; None: one per core."""
+    seeds: Optional[int] = None
+    """Runs per arm and environment; None: as the study says."""
+    max_frames: Optional[int] = None
+    """Frames of every run; None: as the study says."""
+    runs: Optional[str] = None
+    """Folder of the runs."""
+    results: Optional[str] = None
+    """Folder of the page."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run what is missing and write the page.
+
+    Raises:
+        ConfigError: at a wrong setting, before anything runs.
+        SystemExit: 1 if a run failed, 130 or 143 after a signal.
+    """
+    options, others = split(arguments, StudyOptions())
+    words = [argument for argument in others if "=" not in argument]
+    if not words or {"-h", "--help"} & set(words):
+        print(USAGE, end="")
+        print(f"\nstudies: {', '.join(definition.names())}")
+        return
+    name, *rest = words
+    if rest:
+        raise ConfigError("argument", rest[0], "one study at a time; settings are name=value")
+    full = definition.load(name)
+    study = adapt(full, options)
+    stem = Path(name).stem
+    folder = Path(options.results or f"docs/results/{stem}")
+    extra = [argument for argument in others if "=" in argument]
+    runs = expand(study, Path(options.runs or f"runs/study/{stem}"), extra)
+    failures = carry_out(study, runs, granted_cores() if options.jobs is None else options.jobs)
+    command = " ".join(["python -m epo study", *(shlex.quote(word) for word in arguments)])
+    finished = [run for run in runs if run.name not in failures]
+    source = Provenance(command, machine(finished), failures, reductions(full, study))
+    write_page(folder, study, finished, source)
+    print(f"wrote {folder / README}")
+    if failures:
+        sys.exit(1)
+
+
+def adapt(study: StudyCfg, options: StudyOptions) -> StudyCfg:
+    """Give the study with the sizes that the command line asks for.
+
+    Raises:
+        ConfigError: if one of them is impossible.
+    """
+    for name, least in (("jobs", 0), ("seeds", 1), ("max_frames", 1)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise ConfigError(name, value, f"use at least {least}")
+    environments = {
+        name: replace(environment, max_frames=options.max_frames or environment.max_frames)
+        for name, environment in study.environments.items()
+    }
+    num_seeds = options.seeds or study.num_seeds
+    return replace(study, environments=environments, num_seeds=num_seeds)
+
+
+def carry_out(study: StudyCfg, runs: Sequence[Run], num_jobs: int) -> Dict[str, str]:
+    """Run what is not finished yet, `num_jobs` at a time; none for 0.
+
+    Returns:
+        Name of a run that is missing in the end -> why.
+
+    Raises:
+        SystemExit: after Ctrl-C or SIGTERM.
+    """
+    todo = [run for run in runs if not is_finished(run)]
+    print(f"{len(runs) - len(todo)} of {len(runs)} runs are finished already", flush=True)
+    if not num_jobs:
+        return {run.name: "not run yet" for run in todo}
+    execution = Execution(todo, num_jobs, study.metric)
+    code = execution.run()
+    if code:
+        sys.exit(code)
+    return execution.failures
+
+
+def write_page(folder: Path, study: StudyCfg, runs: Sequence[Run], source: Provenance) -> None:
+    """Write README.md, results.csv and the figure from finished runs.
+
+    Raises:
+        ConfigError: if no run is finished, or the folder cannot be written.
+    """
+    if not runs:
+        why = next(iter(source.missing.values()))
+        raise ConfigError("results", folder, f"no run is finished ({why}); there is nothing to say")
+    outcomes = [read(run, study) for run in runs]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_results(folder / RESULTS, study, outcomes)
+        write_readme(folder / README, study, outcomes, source)
+    except OSError as error:
+        way_out = f"cannot be written ({error.strerror}); choose another results="
+        raise ConfigError("results", folder, way_out) from error
+    draw(folder / FIGURE, study, outcomes)
+
+
+def reductions(full: StudyCfg, study: StudyCfg) -> str:
+    """Say what is smaller than the study asks for; empty if nothing is."""
+    found = []
+    if study.num_seeds < full.num_seeds:
+        found.append(f"{study.num_seeds} seeds instead of {full.num_seeds}")
+    for name, environment in study.environments.items():
+        wanted = full.environments[name].max_frames
+        if environment.max_frames < wanted:
+            found.append(f"{name} with {environment.max_frames:,} frames instead of {wanted:,}")
+    return ", ".join(found)
+
+
+def machine(runs: Sequence[Run]) -> str:
+    """Name the processors and the versions that runs had."""
+    devices: Dict[str, None] = {}
+    packages: Dict[str, None] = {}
+    for run in runs:
+        try:
+            content = (run.folder.path / "versions.json").read_text(encoding="utf-8")
+            versions = json.loads(content)
+        except (OSError, ValueError):
+            continue
+        devices[f"{versions['device']}, {versions['cpu_cores_granted']} cores"] = None
+        found = {"Python": versions["python"], "torch": versions["torch"]}
+        found.update(versions["simulators"])
+        packages.update(dict.fromkeys(f"{name} {version}" for name, version in found.items()))
+    return f"{' and '.join(devices)}; {', '.join(packages)}"

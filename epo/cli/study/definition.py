@@ -1,0 +1,126 @@
+"""What a study compares: the schema of `cfg/study/`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from epo.cli.environment import CONFIG_DIR
+from epo.config import ConfigError
+from epo.validation import did_you_mean
+
+STUDY_DIR = CONFIG_DIR / "study"
+AXES = ("frames", "wall_s")
+
+
+@dataclass
+class PublishedCfg:
+    """The test that a paper reports of an arm against its baseline."""
+
+    t: float = MISSING
+    """Value of the t statistic; negative: the arm is higher."""
+    p: str = MISSING
+    """Its two-sided p, as printed: `0.0495` or `<0.0001`."""
+
+    @property
+    def bound(self) -> float:
+        """The number in `p`: its value, or what it is below."""
+        return float(self.p.lstrip("<"))
+
+
+@dataclass
+class EnvironmentCfg:
+    """A task that every arm is run on."""
+
+    settings: List[str] = MISSING
+    """Overrides of `python train.py` that choose it, the same for all arms."""
+    max_frames: int = MISSING
+    """Length of a run, environment frames."""
+    solved_return: Optional[float] = None
+    """Value of the metric from which it counts as solved; None: nobody says."""
+    published: Dict[str, PublishedCfg] = field(default_factory=dict)
+    """What a paper reports, by arm."""
+
+
+@dataclass
+class StudyCfg:
+    """Arms x environments x seeds, and what is read from their runs."""
+
+    title: str = MISSING
+    """Headline of the page."""
+    question: str = MISSING
+    """What is compared and why: the first paragraph of the page."""
+    notes: List[str] = field(default_factory=list)
+    """What a reader must know to judge the numbers."""
+    num_seeds: int = MISSING
+    """Runs of every arm on every environment, with the seeds 1, 2, ...; each is one sample."""
+    settings: List[str] = field(default_factory=list)
+    """Overrides of all runs."""
+    environments: Dict[str, EnvironmentCfg] = MISSING
+    """By the name that the page uses."""
+    arms: Dict[str, List[str]] = MISSING
+    """Name -> overrides, after those of the environment."""
+    baseline: str = MISSING
+    """The arm that all others are tested against."""
+    metric: str = "leader/episode_return"
+    """Column of metrics.csv, higher is better."""
+    measures: Dict[str, str] = field(default_factory=dict)
+    """Further columns of metrics.csv -> what the page calls them; means over whole runs."""
+    axes: List[str] = field(default_factory=lambda: ["frames"])
+    """What is compared at equal values and drawn over: `frames`, `wall_s`."""
+
+
+def names() -> List[str]:
+    """List the studies."""
+    return sorted(path.stem for path in STUDY_DIR.glob("*.yaml"))
+
+
+def load(name: str) -> StudyCfg:
+    """Read `cfg/study/<name>.yaml`, or the file that `name` is.
+
+    Raises:
+        ConfigError: if there is no such study, or its file is wrong.
+    """
+    path = Path(name) if name.endswith(".yaml") else STUDY_DIR / f"{name}.yaml"
+    if not path.is_file():
+        hint = did_you_mean(name, names())
+        raise ConfigError("study", name, f"unknown{hint} (studies: {', '.join(names())})")
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(StudyCfg), OmegaConf.load(path))
+        study = OmegaConf.to_object(merged)
+    except (OmegaConfBaseException, YAMLError) as error:
+        reason = " ".join(str(error).partition("\n    full_key")[0].split())
+        raise ConfigError("study", path, reason) from error
+    assert isinstance(study, StudyCfg)
+    _check(study, path)
+    return study
+
+
+def _check(study: StudyCfg, path: Path) -> None:
+    """Refuse a study that cannot be carried out."""
+    if study.num_seeds < 1:
+        raise ConfigError("num_seeds", study.num_seeds, f"use at least 1 in {path}")
+    if study.baseline not in study.arms:
+        way_out = f"no arm of {path} (arms: {', '.join(study.arms)})"
+        raise ConfigError("baseline", study.baseline, way_out)
+    for axis in study.axes:
+        if axis not in AXES:
+            raise ConfigError("axes", axis, f"unknown in {path} (choices: {', '.join(AXES)})")
+    for name, environment in study.environments.items():
+        for arm, published in environment.published.items():
+            if arm not in study.arms:
+                hint = did_you_mean(arm, study.arms)
+                raise ConfigError(f"{name}.published", arm, f"no arm of {path}{hint}")
+            try:
+                is_p = 0.0 <= published.bound <= 1.0 and math.isfinite(published.t)
+            except ValueError:
+                is_p = False
+            if not is_p:
+                way_out = f"give t as a number and p such as '0.0495' or '<0.0001' in {path}"
+                raise ConfigError(f"{name}.published.{arm}", published.p, way_out)
