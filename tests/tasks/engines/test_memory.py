@@ -25,6 +25,8 @@ from tasks.engines.simulator import Worlds
 from tests.tasks.engines.driving import random_half_size
 from tests.tasks.worlds import warp_worlds, worlds
 
+pytestmark = pytest.mark.xdist_group("warp")  # one process compiles the kernels
+
 CUDA = torch.device("cuda:0")
 GIB = 2**30
 
@@ -92,8 +94,6 @@ from tasks.allegro_kuka.scene import build_scene
 from tasks.engines.memory import mujoco_need
 from tasks.engines.simulator import Worlds
 from tests.tasks.worlds import worlds
-
-pytestmark = pytest.mark.xdist_group("warp")  # one process compiles the kernels
 
 def resident():
     with open("/proc/self/statm") as pages:
