@@ -92,7 +92,7 @@ def check(cfg: GymnasiumCfg) -> None:
         if value is not None and value < 1:
             refuse(name, value, "use at least 1")
     _check_installed(cfg.name)
-    from tasks.gymnasium.environments import find_spec
+    from tasks.gymnasium.lookup import find_spec
 
     find_spec(cfg.env_id)
 

@@ -17,7 +17,8 @@ from tasks.errors import refuse
 from tasks.gymnasium.buffers import Layout
 from tasks.gymnasium.chunk import FailedError
 from tasks.gymnasium.config import GymnasiumCfg
-from tasks.gymnasium.environments import control_dt_s, find_spec, make_env
+from tasks.gymnasium.environments import control_dt_s, make_env
+from tasks.gymnasium.lookup import find_spec
 from tasks.gymnasium.spaces import Actions, Observations
 from tasks.gymnasium.vectorization import choose_workers, make_stepper
 

@@ -1,26 +1,23 @@
-"""One environment: looked up by its id, built with its wrappers, or refused in one line."""
+"""One environment, built with its wrappers or refused in one line."""
 
 # pyright: reportAttributeAccessIssue=false
 # MuJoCo's compiled modules come without type stubs.
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import logging
 from typing import Any
 
 import gymnasium
 from gymnasium import Env, Wrapper
-from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import Error
 
 from tasks.errors import refuse
 from tasks.gymnasium.config import EXTRA, GymnasiumCfg
+from tasks.gymnasium.lookup import find_spec, reason
 from tasks.gymnasium.pixels import Pixels, is_image
 
 _LOG = logging.getLogger(__name__)
-_LIST = 'python -c "import gymnasium; gymnasium.pprint_registry()" lists them'
 
 
 class FrameSkip(Wrapper):
@@ -46,30 +43,6 @@ class FrameSkip(Wrapper):
         return observation, total, terminated, truncated, info
 
 
-def find_spec(env_id: str) -> EnvSpec:
-    """Look up an environment; `package:Name-v0` imports `package`, which registers it.
-
-    Raises:
-        ValueError: if there is none of that name.
-    """
-    package, _, name = env_id.rpartition(":")
-    if package:
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            refuse("task.env_id", env_id, f"cannot import {package} ({error}); install it")
-    try:
-        return gymnasium.spec(name)
-    except Error as error:
-        way_out = f"{_reason(error)}; {_LIST}"
-        near = difflib.get_close_matches(name, gymnasium.registry, n=1)
-        if name.startswith("ALE/"):
-            way_out = f"Atari needs 'pip install ale-py' and task.env_id=ale_py:{name}"
-        elif near:
-            way_out = f"there is no such environment, did you mean {near[0]}? {_LIST}"
-        refuse("task.env_id", env_id, way_out)
-
-
 def make_env(cfg: GymnasiumCfg) -> Env:
     """Build one environment with its time limit, frame skip and image treatment.
 
@@ -87,11 +60,11 @@ def make_env(cfg: GymnasiumCfg) -> Env:
             **cfg.kwargs,
         )
     except (ImportError, Error) as error:  # DependencyNotInstalled is an Error
-        refuse("task.env_id", cfg.env_id, f"it cannot be built ({_reason(error)}); try {EXTRA}")
+        refuse("task.env_id", cfg.env_id, f"it cannot be built ({reason(error)}); try {EXTRA}")
     except (AssertionError, TypeError, ValueError) as error:
         if not cfg.kwargs:
             raise
-        refuse("task.kwargs", cfg.kwargs, f"{cfg.env_id} says: {_reason(error)}")
+        refuse("task.kwargs", cfg.kwargs, f"{cfg.env_id} says: {reason(error)}")
     if cfg.frame_skip > 1:
         env = FrameSkip(env, cfg.frame_skip)
     if is_image(env.observation_space):
@@ -103,11 +76,6 @@ def control_dt_s(env: Env, frame_skip: int) -> float:
     """Give the duration of one control step, s; 1/30 where the environment does not say."""
     rate_hz = env.metadata.get("render_fps") or 30.0
     return frame_skip / float(rate_hz)
-
-
-def _reason(error: Exception) -> str:
-    """Give the first line of a message, without what Gymnasium appends to it."""
-    return str(error).partition("\n")[0].partition(" was raised from ")[0].rstrip(".")
 
 
 def _route_mujoco_warnings() -> None:
