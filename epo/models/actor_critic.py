@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import ContextManager, NamedTuple, Optional, Tuple
+from typing import ContextManager, List, NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own convention)
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from epo.config import NetworkCfg, NormalizerCfg
 from epo.models.distribution import DiagonalGaussian, Distribution
 from epo.models.encoder import ImageEncoder
+from epo.models.lstm import lstm
 from epo.models.normalizer import RunningNormalizer
 
 
@@ -45,8 +46,8 @@ class ActorCritic(nn.Module):
         policy_dim: D, numbers that the policy head puts out.
         num_agents: K.
         network, normalizer: their settings.
-        autocast: reduced precision of the trunk's products on CUDA (`torch.bfloat16`), or None;
-            heads, normalisation and everything after them stay float32.
+        autocast: reduced precision of the trunk's products (`torch.bfloat16`), or None; heads,
+            normalisation, the state of the LSTM and everything after them stay float32.
         distribution: what the policy head's numbers mean.
         image_shape: channels, height and width of observations that are flattened images; they
             go through the encoder that `network` names instead of the normaliser.
@@ -137,18 +138,20 @@ class ActorCritic(nn.Module):
         with self._precision(x.device):
             if self.encoder is not None:
                 x = self.encoder(x)
+            layers: List[nn.Module] = list(self.mlp)
             if self.lstm is not None:
-                gates = self._input_projection(x, agent, self.lstm.weight_ih, self.lstm.bias_ih)
-                hidden, memory = _unroll_lstm(gates, memory, is_first, self.lstm)
-                x = self.norm(hidden)
-                layers = iter(self.mlp)
+                cell = self.lstm
+                weight, bias = self._conditioned(cell.weight_ih, cell.bias_ih + cell.bias_hh, agent)
+                recurrent = cell.weight_hh
+                x, memory = lstm(x, memory, is_first, weight, recurrent, bias, dtype=self.autocast)
+                x = self.norm(x)
             else:
-                layers = iter(self.mlp)
-                first = next(layers)
+                first = layers.pop(0)
                 assert isinstance(first, nn.Linear)
-                x = F.elu(self._input_projection(x, agent, first.weight, first.bias))
+                weight, bias = self._conditioned(first.weight, first.bias, agent)
+                x = F.elu(F.linear(x, weight).add_(bias), inplace=True)
             for layer in layers:
-                x = F.elu(layer(x))
+                x = F.elu(layer(x), inplace=True)
         x = x.to(self.log_std.dtype)
         mean = self.mean_head(x)
         value = self.value_head(x).squeeze(-1)
@@ -159,35 +162,15 @@ class ActorCritic(nn.Module):
             return contextlib.nullcontext()
         return torch.autocast(device.type, dtype=self.autocast)
 
-    def _input_projection(self, x: Tensor, agent: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """First layer of [x, gene] for all T steps in one product, [T, B, units]."""
+    def _conditioned(self, weight: Tensor, bias: Tensor, agent: Tensor) -> Tuple[Tensor, Tensor]:
+        """Split the first layer of [x, gene]: its weight for x alone, and the bias that is left.
+
+        Returns:
+            weight [units, width of x] and bias [B, units] of each sequence's agent; without
+            genes both as they were.
+        """
         if self.gene is None:
-            return F.linear(x, weight, bias)
-        of_x, of_gene = weight.split([x.shape[-1], self.gene.shape[1]], dim=1)
-        per_agent = F.linear(self.gene, of_gene, bias)  # [K, G] -> [K, units]
-        return F.linear(x, of_x) + per_agent[agent]
-
-
-def _unroll_lstm(gates: Tensor, memory: Tensor, is_first: Tensor, cell: nn.LSTMCell):
-    """Run the recurrence over T steps; the state is zeroed where an episode begins.
-
-    Args:
-        gates: [T, B, 4 H] input projection with its bias; order input, forget, cell, output.
-        memory: [2, B, H].
-        is_first: [T, B] bool.
-        cell: holds the recurrent weights.
-
-    Returns:
-        hidden states [T, B, H] and the memory [2, B, H] after the last step.
-    """
-    hidden, state = memory.unbind(0)
-    keep = (~is_first).to(memory.dtype).unsqueeze(-1)  # [T, B] -> [T, B, 1]
-    outputs = []
-    for gate, alive in zip(gates.unbind(0), keep.unbind(0)):
-        hidden, state = hidden * alive, state * alive
-        gate = gate + F.linear(hidden, cell.weight_hh, cell.bias_hh)
-        enter, forget, new, output = gate.chunk(4, dim=-1)
-        state = forget.sigmoid() * state + enter.sigmoid() * new.tanh()
-        hidden = output.sigmoid() * state.tanh()
-        outputs.append(hidden)
-    return torch.stack(outputs), torch.stack([hidden, state])
+            return weight, bias
+        gene_dim = self.gene.shape[1]
+        of_x, of_gene = weight.split([weight.shape[1] - gene_dim, gene_dim], dim=1)
+        return of_x, F.linear(self.gene, of_gene, bias)[agent]  # [K, units] -> [B, units]

@@ -1,0 +1,173 @@
+"""One LSTM layer over whole sequences, with a backward pass of its own.
+
+Unrolled under autograd, an LSTM whose state is zeroed inside a sequence costs one small product
+per step for the gradient of its weights, and a dozen passes over memory. Here every gradient of
+a weight is one product over all steps, and the gates are computed in place.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+
+def lstm(
+    x: Tensor,
+    memory: Tensor,
+    is_first: Tensor,
+    input_weight: Tensor,
+    recurrent_weight: Tensor,
+    bias: Tensor,
+    *,
+    dtype: Optional[torch.dtype] = None,
+) -> Tuple[Tensor, Tensor]:
+    """Run the recurrence over T steps; the state is zeroed where an episode begins.
+
+    Args:
+        x: [T, B, I].
+        memory: [2, B, H] hidden and cell state entering the first step.
+        is_first: [T, B] bool, the state is zeroed before the step.
+        input_weight: [4 H, I]; gates in the order input, forget, cell, output.
+        recurrent_weight: [4 H, H].
+        bias: [4 H], or [B, 4 H] one for each sequence.
+        dtype: of products and gates, None: that of `memory`, which states are kept in anyway.
+
+    Returns:
+        hidden states [T, B, H] and the memory [2, B, H] after the last step.
+
+    Source: Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000, as in torch.
+    """
+    dtype = memory.dtype if dtype is None else dtype
+    keep = (~is_first).to(memory.dtype).unsqueeze(-1)  # [T, B] -> [T, B, 1]
+    hidden, cell = _Recurrence.apply(  # pyright: ignore[reportGeneralTypeIssues]
+        x.to(dtype),
+        memory[0],
+        memory[1],
+        keep,
+        input_weight.to(dtype),
+        recurrent_weight.to(dtype),
+        bias.to(dtype),
+    )
+    return hidden, torch.stack([hidden[-1], cell])
+
+
+class _Recurrence(torch.autograd.Function):
+    """Hidden states [T, B, H] and the last cell state [B, H]."""
+
+    @staticmethod
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any,
+        x: Tensor,
+        hidden: Tensor,
+        cell: Tensor,
+        keep: Tensor,
+        input_weight: Tensor,
+        recurrent_weight: Tensor,
+        bias: Tensor,
+    ) -> Tuple[Tensor, Tensor]:
+        (steps, num), units = x.shape[:2], hidden.shape[-1]
+        gates = x.new_empty(steps, num, 4 * units)
+        recurrent = x.new_empty(steps, num, units)  # hidden state entering each step, masked
+        cells = cell.new_empty(steps, num, units)  # likewise the cell state
+        bounded = torch.empty_like(cells)  # tanh of the cell state after each step
+        outputs = torch.empty_like(cells)
+        for t in range(steps):
+            torch.mul(hidden, keep[t], out=recurrent[t])
+            torch.mul(cell, keep[t], out=cells[t])
+            # Both products in turn: the gates of one step stay in the cache.
+            torch.addmm(bias, x[t], input_weight.t(), out=gates[t])
+            gates[t].addmm_(recurrent[t], recurrent_weight.t())
+            cell = _step(gates[t], cells[t], bounded[t], outputs[t])
+            hidden = outputs[t]
+        ctx.save_for_backward(
+            x, gates, recurrent, cells, bounded, keep, input_weight, recurrent_weight
+        )
+        ctx.has_bias_per_sequence = bias.dim() == 2
+        return outputs, cell
+
+    @staticmethod
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, of_outputs: Tensor, of_cell: Tensor
+    ) -> Tuple[Optional[Tensor], ...]:
+        x, gates, recurrent, cells, bounded, keep, input_weight, recurrent_weight = (
+            ctx.saved_tensors
+        )
+        of_gates = torch.empty_like(gates)
+        of_hidden, of_cell = torch.zeros_like(of_cell), of_cell.clone()
+        for t in range(len(gates) - 1, -1, -1):
+            of_hidden += of_outputs[t]
+            _step_backward(gates[t], cells[t], bounded[t], of_hidden, of_cell, of_gates[t])
+            of_cell *= keep[t]
+            of_hidden = (of_gates[t] @ recurrent_weight).to(of_cell.dtype).mul_(keep[t])
+        rows = of_gates.flatten(0, 1).t()  # [4 H, T B]
+        return (
+            of_gates @ input_weight if ctx.needs_input_grad[0] else None,
+            of_hidden,
+            of_cell,
+            None,
+            rows @ x.flatten(0, 1),
+            rows @ recurrent.flatten(0, 1),
+            of_gates.sum(0) if ctx.has_bias_per_sequence else rows.sum(1),
+        )
+
+
+def _step(gates: Tensor, cell: Tensor, bounded: Tensor, hidden: Tensor) -> Tensor:
+    """Turn the gates [B, 4 H] of a step into their activations, in place.
+
+    Args:
+        gates: [B, 4 H] sums before, activations afterwards.
+        cell: [B, H] cell state entering the step.
+        bounded: [B, H], gets tanh of the new cell state.
+        hidden: [B, H], gets the new hidden state.
+
+    Returns:
+        new cell state [B, H].
+    """
+    units = cell.shape[-1]
+    enter, forget, new, output = gates.split(units, dim=-1)
+    gates[:, : 2 * units].sigmoid_()
+    new.tanh_()
+    output.sigmoid_()
+    cell = torch.mul(forget, cell).addcmul_(enter.to(cell.dtype), new.to(cell.dtype))
+    torch.tanh(cell, out=bounded)
+    torch.mul(output, bounded, out=hidden)
+    return cell
+
+
+def _step_backward(
+    gates: Tensor,
+    cell: Tensor,
+    bounded: Tensor,
+    of_hidden: Tensor,
+    of_cell: Tensor,
+    of_gates: Tensor,
+) -> None:
+    """Carry the gradients of a step's outputs to its gates and to the state before it.
+
+    Args:
+        gates: [B, 4 H] activations.
+        cell: [B, H] cell state entering the step.
+        bounded: [B, H] tanh of the new cell state.
+        of_hidden: [B, H] gradient of the new hidden state; overwritten.
+        of_cell: [B, H] of the new cell state, becomes that of the one before.
+        of_gates: [B, 4 H], gets the gradient of the sums.
+    """
+    units = cell.shape[-1]
+    enter, forget, new, output = gates.split(units, dim=-1)
+    of_enter, of_forget, of_new, of_output = of_gates.split(units, dim=-1)
+    _sigmoid_backward(of_hidden * bounded, output, of_output)
+    of_cell += torch.ops.aten.tanh_backward(of_hidden.mul_(output), bounded)
+    _sigmoid_backward(of_cell * new, enter, of_enter)
+    _sigmoid_backward(of_cell * cell, forget, of_forget)
+    _tanh_backward(of_cell * enter, new, of_new)
+    of_cell *= forget
+
+
+def _sigmoid_backward(gradient: Tensor, activation: Tensor, out: Tensor) -> None:
+    torch.ops.aten.sigmoid_backward.grad_input(gradient, activation, grad_input=out)
+
+
+def _tanh_backward(gradient: Tensor, activation: Tensor, out: Tensor) -> None:
+    torch.ops.aten.tanh_backward.grad_input(gradient, activation, grad_input=out)
