@@ -20,6 +20,7 @@ def job(cfg: DictConfig) -> None:
         return
     with one_line_errors():
         config, choices = environment.ready(typed(cfg))
+        environment.check_learnable(config)
         print(*choices, sep="\n", flush=True)
         # Imports torch: what came before answered at once.
         from epo.runner.run import run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Tuple
+from typing import TYPE_CHECKING, Any, List, Optional, Tuple
 
 import tasks.allegro_kuka.config as allegro_kuka
 import tasks.engines.config as engines
@@ -13,6 +13,9 @@ import tasks.isaacgym.settings as isaacgym_settings
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.engines.config import AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg
 from tasks.gymnasium.config import GymnasiumCfg
+
+if TYPE_CHECKING:
+    from tasks.gymnasium.interface import Interface
 
 
 @dataclass
@@ -61,6 +64,21 @@ def check(task_cfg: Any, engine_cfg: Any) -> None:
             isaacgym_settings.check(task_cfg)
     elif isinstance(task_cfg, GymnasiumCfg):
         gymnasium.check(task_cfg)
+
+
+def interface(task_cfg: Any) -> Optional[Interface]:
+    """Say what a task shows and takes; None where it is vectors and real actions in any case.
+
+    A Gymnasium environment is built for this, a single one.
+
+    Raises:
+        ValueError: if that cannot be done, with the reason and the way out.
+    """
+    if not isinstance(task_cfg, GymnasiumCfg):
+        return None
+    from tasks.gymnasium.interface import interface as of_environment
+
+    return of_environment(task_cfg)
 
 
 def devices(task_cfg: Any, engine_cfg: Any) -> Tuple[str, ...]:

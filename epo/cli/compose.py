@@ -22,6 +22,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from epo.cli.overrides import GROUPS
 from epo.config import Config, ConfigError
 from epo.validation import did_you_mean
 
@@ -207,7 +208,7 @@ def _wrong_setting(error: OmegaConfBaseException, lines: Sequence[str]) -> Confi
             if experiment is not None:
                 way_out += f"; leave out {experiment} or choose its own task"
             return ConfigError(key, value, way_out)
-        hint = did_you_mean(key, known)
+        hint = did_you_mean(key, _settings(lines))
         return ConfigError(key, value, f"there is no such setting{hint} (--help lists them)")
     message = _first_line(error)
     expected = next((text for pattern, text in _EXPECTED if pattern.search(message)), message)
@@ -216,8 +217,9 @@ def _wrong_setting(error: OmegaConfBaseException, lines: Sequence[str]) -> Confi
     return ConfigError(key, value, expected)
 
 
-def _settings() -> List[str]:
-    """Name every setting of the default configuration, groups included."""
+def _settings(lines: Sequence[str] = ()) -> List[str]:
+    """Name every setting, groups included, with the options of groups that `lines` choose."""
+    groups = [line for line in lines if line.partition("=")[0] in GROUPS]
     names: List[str] = []
 
     def collect(node: DictConfig, prefix: str) -> None:
@@ -227,7 +229,7 @@ def _settings() -> List[str]:
             if isinstance(child, DictConfig) and not child._is_none():
                 collect(child, f"{prefix}{key}.")
 
-    collect(compose("config"), "")
+    collect(compose("config", overrides=groups), "")
     return names
 
 

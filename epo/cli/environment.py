@@ -12,6 +12,7 @@ import epo.config
 import tasks.config
 from epo.cli import compose
 from epo.config import Config, ConfigError
+from epo.config.interface import check_interface
 from epo.validation import resolve, validate
 
 if TYPE_CHECKING:
@@ -64,6 +65,18 @@ def ready(cfg: Config) -> Tuple[Config, List[str]]:
         return cfg, choices + tasks.config.choose_engine(cfg.task, cfg.engine, cfg.device)
 
 
+def check_learnable(cfg: Config) -> None:
+    """Refuse tasks that the algorithm has no networks for, before environments are built.
+
+    Raises:
+        ConfigError: naming what does not fit.
+    """
+    with _task_errors():
+        interface = tasks.config.interface(cfg.task)
+    if interface is not None:
+        check_interface(cfg.algo, interface)
+
+
 def make_env(cfg: Config) -> VecEnv:
     """Build the task on its engine.
 
@@ -80,7 +93,7 @@ def make_env(cfg: Config) -> VecEnv:
 
 
 def check_drawable(cfg: Config) -> None:
-    """Refuse tasks and engines without pictures; call it before `make_env`.
+    """Refuse tasks and engines without pictures, prepare others; call it before `make_env`.
 
     Raises:
         ConfigError: naming what cannot be drawn.
@@ -101,6 +114,13 @@ def make_renderer(env: VecEnv, width: int, height: int) -> Renderer:
 
     with _task_errors():
         return rendering.make_renderer(env, width, height)
+
+
+def episode_length(cfg: Config) -> Optional[int]:
+    """Give the time limit of an episode, control steps; None: there is none."""
+    from tasks.evaluation import episode_length as length
+
+    return length(cfg.task)
 
 
 def hold_tolerance(env: VecEnv, tolerance_m: Optional[float]) -> Optional[float]:

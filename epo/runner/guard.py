@@ -73,7 +73,7 @@ class NonFiniteError(ArithmeticError):
 
 
 def check_finite(
-    metrics: Mapping[str, float], iteration: int, run_dir: Union[str, Path, None]
+    metrics: Mapping[str, float], iteration: int, last: Union[str, Path], group: str
 ) -> None:
     """Stop a diverged run.
 
@@ -81,15 +81,17 @@ def check_finite(
         metrics: numbers that must be finite: losses, step size, KL. Statistics of episodes
             are NaN before the first episode ends and do not belong here.
         iteration: the one that they come from.
-        run_dir: folder of the run, for the way out.
+        last: newest checkpoint of the run, for the way out; it may not be there yet.
+        group: settings of the optimiser, such as `algo.ppo`, for the way out.
 
     Raises:
         NonFiniteError: if one of them is NaN or infinite.
     """
     bad = [f"{name}={value}" for name, value in metrics.items() if not math.isfinite(value)]
     if bad:
+        # A resumed run keeps its step size: only a new one takes another.
+        start = f"checkpoint={last} " if Path(last).exists() else ""
         raise NonFiniteError(
-            f"{', '.join(bad)} in iteration {iteration}: training diverged; continue from the "
-            f"last checkpoint with a smaller step: resume={run_dir} algo.ppo.learning_rate=... "
-            "algo.ppo.max_learning_rate=... (or a smaller algo.ppo.max_grad_norm)"
+            f"{', '.join(bad)} in iteration {iteration}: training diverged; begin a new run with "
+            f"smaller steps: {start}{group}.learning_rate=... (or {group}.max_grad_norm=...)"
         )

@@ -16,6 +16,7 @@ from epo.population import FitnessTracker
 from epo.record.names import agent_fitness
 from epo.record.recorder import Recorder
 from epo.runner.guard import check_finite
+from epo.runner.run_folder import RunFolder
 from epo.runner.snapshot import Snapshot, transfer
 from epo.stopwatch import Stopwatch
 
@@ -31,7 +32,10 @@ class Loop(ABC):
     Attributes:
         scalars: name -> [] tensor, state of the task after the last control step.
         last_metrics: the row of the last iteration.
+        optimizer_group: where `learning_rate` and `max_grad_norm` are set.
     """
+
+    optimizer_group = "algo.ppo"
 
     def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder) -> None:
         self.cfg = cfg
@@ -125,7 +129,8 @@ class Loop(ABC):
         snapshot = transfer(
             metrics, self.scalars, self.tracker.snapshot(), self.tracker.block_means()
         )
-        check_finite(snapshot.metrics, self.iteration + 1, Path(str(self.cfg.run_dir)))
+        last = RunFolder(Path(str(self.cfg.run_dir))).last
+        check_finite(snapshot.metrics, self.iteration + 1, last, self.optimizer_group)
         self.iteration += 1
         self.evolve(snapshot)
         self.last_metrics = {**self._timing(), **self._row(snapshot)}
@@ -158,7 +163,7 @@ class Loop(ABC):
             # The task's own objective; what selection goes by may be another metric.
             column = "objective" if name == "fitness" else name
             row[f"leader/{column}"] = float(block[self.leader_id])
-            row[f"population/{column}"] = float(block.mean())
+            row[f"population/{column}"] = float(block.nanmean())  # of the agents that are known
         row.update(self.population_row())
         return {**row, **snapshot.metrics, **snapshot.scalars, **agent_fitness(fitness)}
 

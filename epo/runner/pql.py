@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from epo.config import AlgoCfg, Config, ConfigError
+from epo.config.interface import check_interface
 from epo.envs import EnvSpec, VecEnv
 from epo.learner.pql.collector import ReplayCollector
 from epo.learner.pql.heads import make_head
@@ -22,18 +23,13 @@ from epo.runner.loop import Loop
 from epo.runner.seeds import derive_seed
 
 
-def check_spec(spec: EnvSpec) -> None:
+def check_spec(algo: AlgoCfg, spec: EnvSpec) -> None:
     """Refuse tasks that a deterministic policy of vectors cannot act in.
 
     Raises:
         ConfigError: naming what does not fit.
     """
-    if spec.num_choices:
-        way_out = f"{spec.name} has discrete actions, it needs continuous ones; use algo=ppo"
-        raise ConfigError("algo.trainer", "pql", way_out)
-    if spec.image_shape is not None:
-        way_out = f"{spec.name} shows images, its networks take vectors; use algo=ppo"
-        raise ConfigError("algo.trainer", "pql", way_out)
+    check_interface(algo, spec)
     if spec.num_envs < 2:
         way_out = "algo.trainer=pql learns from parallel environments; use at least 2"
         raise ConfigError("num_envs", spec.num_envs, way_out)
@@ -65,8 +61,10 @@ class PQLLoop(Loop):
         ConfigError: if the task or the memory of the device does not fit.
     """
 
+    optimizer_group = "algo.pql"
+
     def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder) -> None:
-        check_spec(env.spec)
+        check_spec(cfg.algo, env.spec)
         super().__init__(cfg, env, recorder)
         pql, spec = cfg.algo.pql, env.spec
         sizes = choose_sizes(pql, spec, env.device)

@@ -8,7 +8,8 @@ from typing import Any, Dict
 from torch import Tensor
 
 from epo.config import AlgoCfg, Config, ConfigError
-from epo.envs import EnvSpec, VecEnv
+from epo.config.interface import check_interface
+from epo.envs import VecEnv
 from epo.peers.rl_games.agent import RlGamesAgent, RlGamesPolicy, build_model
 from epo.peers.rl_games.env import RlGamesEnv
 from epo.peers.rl_games.parameters import parameters
@@ -19,17 +20,6 @@ from epo.runner.seeds import derive_seed
 
 NUM_SEEDS = 2**32 - 1
 """numpy takes no larger ones, and rl_games takes 0 for none."""
-
-
-def check_spec(spec: EnvSpec) -> None:
-    """Refuse tasks that the translated network cannot see.
-
-    Raises:
-        ConfigError: if the observations are images.
-    """
-    if spec.image_shape is not None:
-        way_out = f"{spec.name} shows images, the translated network takes vectors; use algo=ppo"
-        raise ConfigError("algo.trainer", "rl_games", way_out)
 
 
 class RlGamesLoop(Loop):
@@ -45,7 +35,7 @@ class RlGamesLoop(Loop):
     """
 
     def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder) -> None:
-        check_spec(env.spec)
+        check_interface(cfg.algo, env.spec)
         super().__init__(cfg, env, recorder)
         self.peer_env = RlGamesEnv(env, self.tracker.update, self.stopwatch)
         seed = 1 + derive_seed(cfg.seed, "rl_games") % NUM_SEEDS

@@ -43,6 +43,11 @@ def test_mistake_is_explained(argument: str, message: str):
         checked(argument)
 
 
+def test_settings_of_the_chosen_task_are_suggested():
+    with pytest.raises(ConfigError, match=r"env_id=X: .* did you mean task\.env_id\?"):
+        checked("task=Gymnasium", "env_id=X")
+
+
 def test_experiment_of_another_task_is_explained():
     with pytest.raises(ConfigError, match=r"task\.\w+=.*leave out experiment=laptop"):
         checked("experiment=laptop", "task=ProbeReach")

@@ -14,6 +14,7 @@ from tests.composed import REPOSITORY
 
 BAD = {
     "num_agents=0": ("num_agents=0:", "at least 1"),
+    "num_agents=4 algo=pql": ("num_agents=4:", "algo=pql has no population; use algo=sapg"),
     "num_agents=7 num_envs=100": ("num_envs=100:", "use 98 or 105"),
     "task=Foo": ("task=Foo:", "choices: AllegroKuka"),
     "algo=foo": ("algo=foo:", "choices: epo, epo_official, pbt, poem"),
@@ -22,6 +23,16 @@ BAD = {
     "algo.ppo.gama=0.9": ("algo.ppo.gama=0.9:", "did you mean algo.ppo.gamma?"),
     "-m seed=1,x": ("seed=x:", "give a whole number"),
     "run_dir=train.py/run": ("run_dir=train.py/run:", "choose another run_dir"),
+}
+
+NEEDS_GYMNASIUM = {
+    "task=Gymnasium task.env_id=CartPole-v1 algo=pql": ("algo.trainer=pql:", "use algo=ppo"),
+    "task=Gymnasium task.env_id=CarRacing-v3 algo=ppo": (
+        "algo.network.encoder=none:",
+        "use algo.network.encoder=cnn",
+    ),
+    "task=Gymnasium task.env_id=HalfCheeta-v5": ("task.env_id=HalfCheeta-v5", "HalfCheetah-v5?"),
+    "task=Gymnasium env_id=CartPole-v1": ("env_id=CartPole-v1:", "did you mean task.env_id?"),
 }
 
 
@@ -39,10 +50,14 @@ def train(command: str, cwd: Path, **variables: str) -> subprocess.CompletedProc
     )
 
 
-@pytest.mark.parametrize("command", BAD)
+@pytest.mark.parametrize("command", [*BAD, *NEEDS_GYMNASIUM])
 def test_bad_input_gets_one_line(command: str, tmp_path: Path):
+    if command in NEEDS_GYMNASIUM:
+        pytest.importorskip("gymnasium")
+    if "CarRacing" in command:
+        pytest.importorskip("Box2D")
     (tmp_path / "train.py").touch()  # a file where run_dir wants a folder
-    setting, way_out = BAD[command]
+    setting, way_out = {**BAD, **NEEDS_GYMNASIUM}[command]
     result = train(command, tmp_path)
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
@@ -73,4 +88,7 @@ def test_help_names_groups_and_settings(tmp_path: Path):
     result = train("--help", tmp_path)
     assert result.returncode == 0
     assert "AllegroKukaRegrasping" in result.stdout and "num_agents" in result.stdout
+    groups = {line.partition(":")[0] for line in result.stdout.splitlines() if ": " in line}
+    assert {"task", "algo", "engine", "experiment"} <= groups
+    assert "study" not in groups  # which is nothing that train.py could choose
     assert list(tmp_path.iterdir()) == []

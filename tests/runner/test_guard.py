@@ -69,14 +69,18 @@ def test_other_threads_train_without_signals():
 
 
 def test_finite_metrics_pass():
-    check_finite({"kl": 0.0, "loss": -1e30}, 1, Path("run"))
+    check_finite({"kl": 0.0, "loss": -1e30}, 1, Path("last.pt"), "algo.ppo")
 
 
-def test_diverged_metrics_are_named_with_the_way_out():
+@pytest.mark.parametrize("group", ["algo.ppo", "algo.pql"])
+def test_diverged_metrics_are_named_with_the_way_out(group: str, tmp_path: Path):
+    last = tmp_path / "last.pt"
     metrics = {"kl": float("inf"), "lr": 1e-4, "value_loss": float("nan")}
-    with pytest.raises(NonFiniteError) as caught:
-        check_finite(metrics, 37, Path("runs/x"))
-    message = str(caught.value)
-    assert message.startswith("kl=inf, value_loss=nan in iteration 37")
-    assert "lr=" not in message
-    assert "resume=runs/x algo.ppo.learning_rate=" in message
+    for start in ("", f"checkpoint={last} "):  # before and after the first checkpoint
+        with pytest.raises(NonFiniteError) as caught:
+            check_finite(metrics, 37, last, group)
+        message = str(caught.value)
+        assert message.startswith("kl=inf, value_loss=nan in iteration 37")
+        assert " lr=" not in message
+        assert f"steps: {start}{group}.learning_rate=... (or {group}.max_grad_norm=...)" in message
+        last.touch()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any, Dict, List, Mapping
 
@@ -18,7 +17,7 @@ from epo.runner import checkpoint
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.evaluator import Evaluator
 from epo.runner.evaluator import load_policy as load_agent_policy
-from epo.runner.rl_games import RlGamesLoop, check_spec, load_policy
+from epo.runner.rl_games import RlGamesLoop, load_policy
 from epo.runner.run import load_weights
 from tests.integration.command import TIMES
 from tests.peers.rl_games.small import Settings, small_loop
@@ -154,12 +153,6 @@ def test_nothing_is_printed_or_written(
     run(make_loop({}), 2)
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
-
-
-def test_images_are_refused():
-    spec = dataclasses.replace(make_loop({}).env.spec, image_shape=(3, 4, 4))
-    with pytest.raises(ConfigError, match="shows images, the translated network takes vectors"):
-        check_spec(spec)
 
 
 def test_override_that_rl_games_refuses_is_one_line():

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.config import check
+from tasks.config import check, interface
 from tasks.engines.config import AutoCfg
+from tasks.gymnasium.config import GymnasiumCfg
 from tests.tasks.allegro_kuka.doubles import task_cfg
 
 # Subtask, arms, wall; control steps per goal and near it; farthest fingertip from the object, m.
@@ -63,3 +64,19 @@ def test_task_file_composes_and_passes_the_check(name: str) -> None:
 def test_check_names_setting_value_and_way_out(override: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check(task_cfg("AllegroKukaRegrasping", override), AutoCfg())
+
+
+def test_interface_of_an_environment_is_known_without_a_run() -> None:
+    pytest.importorskip("Box2D")
+    kwargs = {"continuous": False}
+    found = interface(GymnasiumCfg(env_id="CarRacing-v3", kwargs=kwargs))
+    assert found == ("CarRacing-v3", 5, (4, 84, 84))
+    assert interface(GymnasiumCfg(env_id="LunarLanderContinuous-v3")) == (
+        "LunarLanderContinuous-v3",
+        0,
+        None,
+    )
+
+
+def test_interface_of_other_tasks_needs_no_environment() -> None:
+    assert interface(task_cfg("AllegroKukaRegrasping")) is None

@@ -1,0 +1,48 @@
+"""Which tasks an algorithm can learn, by what they show and take."""
+
+from __future__ import annotations
+
+from typing import Optional, Protocol, Tuple
+
+from epo.config import AlgoCfg, ConfigError
+
+
+class Interface(Protocol):
+    """What matters of an `EnvSpec`, which is known before there are environments."""
+
+    @property
+    def name(self) -> str:
+        """Name of the task."""
+        ...
+
+    @property
+    def num_choices(self) -> int:
+        """Choices of a discrete action; 0: actions are continuous."""
+        ...
+
+    @property
+    def image_shape(self) -> Optional[Tuple[int, int, int]]:
+        """Channels, height and width of an observation; None: it is a vector."""
+        ...
+
+
+def check_interface(algo: AlgoCfg, task: Interface) -> None:
+    """Refuse tasks whose observations or actions the algorithm has no network for.
+
+    Raises:
+        ConfigError: naming what does not fit.
+    """
+    if algo.trainer == "pql" and task.num_choices:
+        way_out = f"{task.name} has discrete actions, it needs continuous ones; use algo=ppo"
+        raise ConfigError("algo.trainer", algo.trainer, way_out)
+    if algo.trainer in ("pql", "rl_games"):
+        if task.image_shape is not None:
+            way_out = f"{task.name} shows images, its networks take vectors; use algo=ppo "
+            way_out += "algo.network.encoder=cnn"
+            raise ConfigError("algo.trainer", algo.trainer, way_out)
+        return
+    encoder = "none" if task.image_shape is None else "cnn"
+    if algo.network.encoder != encoder:
+        shown = "a vector" if task.image_shape is None else f"an image {list(task.image_shape)}"
+        way_out = f"{task.name} shows {shown}; use algo.network.encoder={encoder}"
+        raise ConfigError("algo.network.encoder", algo.network.encoder, way_out)
