@@ -245,13 +245,18 @@ class FitnessTracker:
     def block_means(self) -> Dict[str, Tensor]:
         """Give each metric's mean [K] over every agent's own environments.
 
-        An environment counts with its last finished episode, and with 0 before the first
-        (see `known_counts`).
+        An environment counts with its last finished episode, and not before the first; NaN
+        where no environment of the agent has ended one.
 
-        Source: EPO repository, the `successes` curve.
+        Source: EPO repository, the `successes` curve. Deviates: there an environment counts with
+        0 before its first episode, which lets every curve rise from 0 whatever is learned.
         """
+        if not self._names:
+            return {}
         blocks = self._last.view(len(self._names), self.num_agents, self.envs_per_agent)
-        return dict(zip(self._names, blocks.mean(dim=-1).unbind()))
+        has_ended = blocks[self._names.index("episode_length")] > 0.0  # an episode of any gene
+        total = torch.where(has_ended, blocks, 0.0).double().sum(dim=-1)
+        return dict(zip(self._names, (total / has_ended.sum(dim=-1)).unbind()))  # 0 / 0 = NaN
 
     def known_counts(self) -> Tensor:
         """Count, per agent [K], the environments that ended an episode of its gene."""

@@ -191,7 +191,8 @@ class Session:
         )
         return (
             f"\n{short(trainer.frames)} frames in {clock(trainer.wall_s)}, "
-            f"{metrics.get('generation', 0.0):.0f} generations; leader: {reached}\n"
+            f"{metrics.get('generation', 0.0):.0f} generations; leader: "
+            f"{reached or 'no episode has ended'}\n"
             f"  look at it    {python()} -m epo plot {path}\n"
             f"  continue it   {self._next_command()}\n"
         )

@@ -66,8 +66,8 @@ def test_tracker_reproduces_own_block_fitness_of_golden_stream() -> None:
         in_window = torch.where(now.num_episodes > 0, now.fitness, NAN)
         expected = torch.from_numpy(data["stream/own_block_window"][s])
         torch.testing.assert_close(in_window, expected, atol=1e-10, rtol=0.0, equal_nan=True)
-        # The mean over the environments that ended an episode; block_means counts 0 for others.
-        last = tracker.block_means()["fitness"] * block / tracker.known_counts()
+        # The mean over the environments that ended an episode.
+        last = tracker.block_means()["fitness"]
         expected = torch.from_numpy(data["stream/own_block_last"][s])
         torch.testing.assert_close(last, expected, atol=1e-10, rtol=0.0, equal_nan=True)
         if data["stream/event"][s]:
@@ -121,16 +121,18 @@ def test_new_gene_is_unknown_until_its_own_episodes_end() -> None:
     assert tracker.snapshot().fitness.tolist() == [3.5, 2.0]
 
 
-def test_block_means_count_zero_before_the_first_episode() -> None:
+def test_block_means_are_unknown_before_the_first_episode() -> None:
     tracker = FitnessTracker(4, 2, CPU)
     assert tracker.block_means() == {}
     feed(tracker, [{}, {1: 6.0}])
     means = tracker.block_means()
-    # Agent 0: (0 + 6) / 2; its one episode has 2 steps of reward 1: (0 + 2) / 2.
-    assert means["fitness"].tolist() == [3.0, 0.0]
-    assert means["episode_return"].tolist() == [1.0, 0.0]
-    assert means["episode_length"].tolist() == [1.0, 0.0]
+    # The one episode of agent 0 has fitness 6, and 2 steps of reward 1; agent 1 has none.
+    for name, expected in (("fitness", 6.0), ("episode_return", 2.0), ("episode_length", 2.0)):
+        assert float(means[name][0]) == expected
+        assert math.isnan(float(means[name][1]))
     assert tracker.known_counts().tolist() == [1, 0]
+    feed(tracker, [{0: 0.0}])
+    assert float(tracker.block_means()["fitness"][0]) == 3.0  # (0 + 6) / 2
 
 
 def test_episode_return_sums_rewards_of_one_episode_only() -> None:
@@ -141,7 +143,8 @@ def test_episode_return_sums_rewards_of_one_episode_only() -> None:
         )
         tracker.update(step)
     # Episodes of 1 + 2 and 5 + 7: mean 7.5. Environment 1 never ends one.
-    assert tracker.block_means()["episode_return"].tolist() == [12.0, 0.0]
+    assert float(tracker.block_means()["episode_return"][0]) == 12.0
+    assert math.isnan(float(tracker.block_means()["episode_return"][1]))
     assert float(tracker.snapshot().fitness[0]) == 7.5
     assert math.isnan(float(tracker.snapshot().fitness[1]))
 
@@ -195,7 +198,7 @@ def test_tracker_resumes_from_its_state() -> None:
         feed(each, [{0: 5.0, 1: 3.0}, {2: 1.0}])
     assert torch.equal(tracker.snapshot().pack(), resumed.snapshot().pack())
     for name, mean in tracker.block_means().items():
-        assert torch.equal(mean, resumed.block_means()[name])
+        assert torch.equal(mean, resumed.block_means()[name])  # all have ended an episode
 
 
 def test_state_is_a_copy() -> None:

@@ -14,6 +14,7 @@ import torch
 
 from epo.config import Config
 from epo.envs import VecEnv
+from epo.record.csv import rows
 from epo.runner import checkpoint
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.run import run
@@ -55,6 +56,16 @@ def test_run_leaves_everything_behind(tmp_path, capsys):
     assert set(expected.split()) <= found
     assert summary(tmp_path / "run")["status"] == "finished"
     assert "python -m epo plot" in capsys.readouterr().out
+
+
+def test_leader_is_unknown_before_an_episode_has_ended(tmp_path, capsys):
+    assert start(tmp_path / "run", "max_iterations=1") == 0  # 16 of 50 control steps
+    assert "leader: no episode has ended" in capsys.readouterr().out
+    assert summary(tmp_path / "run")["metrics"]["leader/episode_return"] is None
+    (row,) = rows(tmp_path / "run" / "metrics.csv")
+    assert row["leader/episode_return"] == row["leader/fitness"] == "nan"
+    assert start(tmp_path / "run", "resume=auto", "max_iterations=4") == 0
+    assert "leader: episode return" in capsys.readouterr().out
 
 
 def test_last_words_give_the_command_that_goes_on(tmp_path, capsys, monkeypatch):

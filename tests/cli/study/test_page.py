@@ -75,6 +75,21 @@ def test_run_is_read_up_to_its_frames(tmp_path: Path):
     assert half.curve.final("frames", 320) == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("unknown", ["nan", "", "0.05"], ids=["nan", "empty", "number"])
+def test_rows_before_the_first_episode_are_left_out(tmp_path: Path, unknown: str):
+    study = load(tmp_path)
+    run = expand(study, tmp_path)[0]
+    assert pretend([], lambda run: 1.0)(run).process.wait() == 0
+    first, *lines = run.folder.metrics.read_text().splitlines(keepends=True)
+    cells = lines[0].split(",")
+    cells[first.split(",").index(study.metric)] = unknown
+    run.folder.metrics.write_text("".join([first, ",".join(cells), *lines[1:]]))
+    found = read(run, study)
+    # Ten iterations, of the first of which nothing is known; the end is the same.
+    assert len(found.curve.value) == (10 if unknown == "0.05" else 9)
+    assert found.curve.final("frames", 640) == pytest.approx(1.0)
+
+
 def test_column_that_does_not_exist_is_one_line(tmp_path: Path):
     wrong = load(tmp_path, TINY + "metric: leader/episode_returns\n")
     run = expand(wrong, tmp_path)[0]

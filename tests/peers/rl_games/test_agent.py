@@ -108,7 +108,8 @@ def test_update_is_ours_without_normalizers(kind: str):
         own, other = iterate(ours, theirs)
         for name in ("kl", "lr", "entropy", "loss/surrogate", "loss/value", "loss/bounds"):
             assert own[name] == pytest.approx(other[name], rel=1e-4, abs=1e-6), name
-        assert own["leader/episode_return"] == pytest.approx(other["leader/episode_return"])
+        found = other["leader/episode_return"]  # NaN until the first episode ends
+        assert own["leader/episode_return"] == pytest.approx(found, nan_ok=True)
     assert own["loss/bounds"] > 1e-4 and own["lr"] != 1e-3
     # Five iterations of float32 rounding.
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in pairs(kind, ours, theirs))
