@@ -26,6 +26,8 @@ ENVS_ON_CUDA = 24_576
 """Environments of the published runs (AK)."""
 ENVS_PER_CORE = 128
 """Environments per CPU core that keep an iteration of the published net under about 5 s."""
+SHARED_NETWORKS = ("ppo", "pbt")
+"""Values of `algo.trainer` whose networks are `epo.models.ActorCritic`."""
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
@@ -69,6 +71,7 @@ def validate(cfg: Config) -> None:
     for check in TRAINER_CHECKS[cfg.algo.trainer]:
         check(cfg)
     _check_device_name(cfg.device)
+    _check_networks(cfg)
     _check_paths(cfg)
     if cfg.algo.evolution.enabled:
         _check_evolution(cfg)
@@ -106,6 +109,10 @@ def resolve(cfg: Config, devices: Sequence[str] = ("cuda", "cpu")) -> Tuple[Conf
     if cfg.num_envs == "auto":
         cfg.num_envs, reason = _auto_num_envs(cfg)
         choices.append(f"num_envs={cfg.num_envs} (auto: {reason})")
+    if cfg.precision == "auto":
+        cfg.precision = _auto_precision(cfg)
+        if cfg.precision == "bf16":
+            choices.append("precision=bf16 (auto: the processor multiplies bfloat16)")
     validate(cfg)
     return cfg, choices
 
@@ -142,6 +149,26 @@ def _auto_num_envs(cfg: Config) -> Tuple[int, str]:
         cores = granted_cores()
         most, reason = min(ENVS_ON_CUDA, per_core * cores), f"{cores} CPU cores"
     return max(most // num_agents, 1) * num_agents, reason
+
+
+def _auto_precision(cfg: Config) -> str:
+    if cfg.algo.trainer not in SHARED_NETWORKS:
+        return "fp32"
+    from epo.models.precision import supports_bf16
+
+    return "bf16" if supports_bf16(cfg.device) else "fp32"
+
+
+def _check_networks(cfg: Config) -> None:
+    """Refuse what only our actor-critic can do where another network trains."""
+    if cfg.algo.trainer in SHARED_NETWORKS:
+        return
+    if cfg.precision == "bf16":
+        way_out = f"algo.trainer={cfg.algo.trainer} computes in float32; use precision=auto"
+        raise ConfigError("precision", cfg.precision, way_out)
+    if cfg.compile:
+        way_out = f"algo.trainer={cfg.algo.trainer} has networks of its own; use compile=false"
+        raise ConfigError("compile", "true", way_out)
 
 
 def _check_network(algo: AlgoCfg) -> None:

@@ -50,6 +50,7 @@ class Member:
         num_envs: E, its environments.
         seed: of the run.
         settings: its mutable settings.
+        precision: of its network's products, `fp32` or `bf16`.
 
     Attributes:
         cfg: its own settings, changed in place by `Member.apply`.
@@ -57,13 +58,21 @@ class Member:
     """
 
     def __init__(
-        self, index: int, cfg: AlgoCfg, env: VecEnv, num_envs: int, seed: int, settings: Settings
+        self,
+        index: int,
+        cfg: AlgoCfg,
+        env: VecEnv,
+        num_envs: int,
+        seed: int,
+        settings: Settings,
+        *,
+        precision: str = "fp32",
     ) -> None:
         own_seed = member_seed(seed, index)
         self.index = index
         self.cfg = copy.deepcopy(cfg)
         self.books = Bookkeeping(settings)
-        self.model = build_model(self.cfg, env, 1, own_seed)
+        self.model = build_model(self.cfg, env, 1, own_seed, precision)
         self.learner = PPO(self.model, self.cfg, num_envs, derive_seed(own_seed, "learner"))
         self.apply(settings)
 

@@ -7,11 +7,14 @@ from typing import Any, Dict, Optional
 import torch
 from torch import Tensor
 
-from epo.config import AlgoCfg, Config, ConfigError
+from epo.config import AlgoCfg, Config
+from epo.config.interface import check_interface
 from epo.envs import VecEnv
 from epo.learner.ppo import PPO
 from epo.models.actor_critic import ActorCritic
+from epo.models.compiled import compile_network
 from epo.models.distribution import Categorical, DiagonalGaussian
+from epo.models.precision import trunk_dtype
 from epo.population import Evolution, gene_distance
 from epo.record.names import FRAMES_TO_GENERATION
 from epo.record.recorder import Recorder
@@ -21,22 +24,22 @@ from epo.runner.seeds import derive_seed
 from epo.runner.snapshot import Snapshot
 
 
-def build_model(cfg: AlgoCfg, env: VecEnv, num_agents: int, seed: int) -> ActorCritic:
+def build_model(
+    cfg: AlgoCfg, env: VecEnv, num_agents: int, seed: int, precision: str = "fp32"
+) -> ActorCritic:
     """Return the initial actor-critic for the spaces of `env`, on its device.
+
+    Args:
+        cfg: network and normalisers.
+        env: to act in.
+        num_agents: K.
+        seed: of the run.
+        precision: of the trunk's products, `fp32` or `bf16`.
 
     Raises:
         ConfigError: if the encoder does not fit the observation.
     """
-    image_shape = env.spec.image_shape
-    encoder = "none" if image_shape is None else "cnn"
-    if cfg.network.encoder != encoder:
-        what = "a vector" if image_shape is None else f"an image {list(image_shape)}"
-        raise ConfigError(
-            "algo.network.encoder",
-            cfg.network.encoder,
-            f"{env.spec.name} shows {what}; use algo.network.encoder={encoder}",
-        )
-    autocast = torch.bfloat16 if env.device.type == "cuda" else None
+    check_interface(cfg, env.spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "model"))
         model = ActorCritic(
@@ -45,9 +48,9 @@ def build_model(cfg: AlgoCfg, env: VecEnv, num_agents: int, seed: int) -> ActorC
             num_agents,
             cfg.network,
             cfg.normalizer,
-            autocast,
+            trunk_dtype(precision),
             Categorical() if env.spec.num_choices else DiagonalGaussian(),
-            image_shape,
+            env.spec.image_shape,
         )
     return model.to(env.device)
 
@@ -64,7 +67,9 @@ class Trainer(Loop):
     def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder) -> None:
         super().__init__(cfg, env, recorder)
         num_agents, algo = int(cfg.num_agents), cfg.algo
-        self.model = build_model(algo, env, num_agents, cfg.seed)
+        self.model = build_model(algo, env, num_agents, cfg.seed, cfg.precision)
+        if cfg.compile:
+            compile_network(self.model)
         self.collector = Collector(
             env,
             self.model,

@@ -1,0 +1,45 @@
+"""The compiled network: no graph breaks, the same numbers, the same names."""
+
+from __future__ import annotations
+
+import copy
+from typing import List
+
+import pytest
+import torch
+from torch import Tensor
+
+from epo.config import NetworkCfg, NormalizerCfg
+from epo.models.actor_critic import ActorCritic
+
+STEPS, NUM, WIDTH, AGENTS = 3, 4, 5, 2
+
+
+def _model(kind: str) -> ActorCritic:
+    torch.manual_seed(0)
+    network = NetworkCfg(kind=kind, lstm_units=6, mlp_units=[4], gene_dim=3)
+    return ActorCritic(WIDTH, 2, AGENTS, network, NormalizerCfg())
+
+
+def _results(model: ActorCritic) -> List[Tensor]:
+    """Give the outputs of a minibatch and of a step, and the gradients of the minibatch."""
+    torch.manual_seed(1)
+    observation, agent = torch.randn(STEPS, NUM, WIDTH), torch.arange(NUM) % AGENTS
+    memory, is_first = model.initial_memory(NUM) + 0.1, torch.rand(STEPS, NUM) < 0.3
+    output = model(observation, agent, memory, is_first)
+    weighed = [(x * torch.randn_like(x)).sum() for x in output]
+    gradients = torch.autograd.grad(torch.stack(weighed).sum(), list(model.parameters()))
+    with torch.no_grad():
+        step = model(observation[:1], agent, memory, is_first[:1])
+    return [*output, *gradients, *step]
+
+
+@pytest.mark.parametrize("kind", ["lstm", "mlp"])
+def test_compiled_network_has_no_graph_breaks_and_gives_the_same(kind):
+    model = _model(kind)
+    compiled = copy.deepcopy(model)
+    # Traced and differentiated as for a device, but run as it is: no compiler is needed.
+    compiled.compile(fullgraph=True, dynamic=False, backend="aot_eager")
+    for found, expected in zip(_results(compiled), _results(model)):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    assert compiled.state_dict().keys() == model.state_dict().keys()
