@@ -13,9 +13,9 @@ from epo.config import Config
 from epo.config.pbt import is_files
 from epo.envs import VecEnv
 from epo.population import gene_distance
-from epo.population.pbt import decide, obstacle, rank
+from epo.population.pbt import Ranking, decide, obstacle, rank, rescue
 from epo.record.recorder import Recorder
-from epo.runner.pbt_loop import MemberLoop
+from epo.runner.pbt_loop import DIVERGED, MemberLoop
 from epo.runner.pbt_member import Member
 from epo.runner.snapshot import Snapshot
 
@@ -34,6 +34,7 @@ class PBT(MemberLoop):
 
     When all members have trained for another interval, they are ranked once, and whoever is
     changed learns from that moment's best. Who has no objective is waited for, one more interval.
+    Whose numbers are no longer finite becomes a copy at once: the rest of the run goes on.
 
     Args:
         cfg: validated and resolved configuration.
@@ -69,9 +70,22 @@ class PBT(MemberLoop):
         if ranking.num_known:
             self._leader_id = ranking.best[0]
             self.best = objective[self._leader_id]
+        self._rescue(ranking, snapshot)
         are_all_known = ranking.num_known == len(self.members)
         if self.clock.is_due(self.member_frames, are_all_known, patience=1):
             self.compare()
+
+    def _rescue(self, ranking: Ranking, snapshot: Snapshot) -> None:
+        """Let members whose numbers are no longer finite go on as copies, before they act again.
+
+        The loop stops by itself where all of them are.
+        """
+        lost = [m.index for m in self.members if snapshot.scalars[f"{DIVERGED}{m.index}"] > 0.0]
+        settings = {member.index: member.books.settings for member in self.members}
+        for p in lost:
+            decision = rescue(ranking, p, lost, settings, self.rules, self.pbt, self.generator)
+            self.change(p, decision, self.gift(decision.donor))
+        self.generation += bool(lost)
 
     def compare(self) -> None:
         """Change those of the worst members that are not left alone."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from epo.config import Config, ConfigError
 from epo.config.pbt import REWARD
 from epo.envs import MemberEnv, VecEnv
+from epo.models.compiled import compile_network
 from epo.models.members import MemberNetworks
 from epo.population.fitness import EpisodeReturns
 from epo.population.pbt import Clock, Decision, Settings, Standing, mutate
@@ -21,6 +22,9 @@ from epo.runner.loop import Loop
 from epo.runner.pbt_member import Member, choose_rules, member_seed
 from epo.runner.seeds import derive_seed
 from epo.runner.snapshot import Snapshot
+
+DIVERGED = "pbt/diverged/"
+"""Prefix of the columns that are 1 where a member's update was not finite; its index follows."""
 
 
 class MemberLoop(Loop):
@@ -50,8 +54,12 @@ class MemberLoop(Loop):
             print(f"algo.pbt.mutable: {env.spec.name} names no reward terms to mutate", flush=True)
         base = self._base_settings()
         self.members = [
-            Member(index, cfg.algo, env, self.share, cfg.seed, dict(base)) for index in indices
+            Member(index, cfg.algo, env, self.share, cfg.seed, dict(base), precision=cfg.precision)
+            for index in indices
         ]
+        if cfg.compile:
+            for member in self.members:
+                compile_network(member.model)
         self.collector = MemberCollector(
             env,
             MemberNetworks([member.model for member in self.members]),
@@ -94,7 +102,11 @@ class MemberLoop(Loop):
         signals = _stacked([member.learner.signals for member in self.members])
         means = {name: value.nanmean() for name, value in signals.items()}
         self.scalars = {**self.collector.scalars, **means}
-        return {name: value.mean() for name, value in _stacked(metrics).items()}
+        stacked = _stacked(metrics)
+        is_finite = torch.stack([value.isfinite() for value in stacked.values()]).all(dim=0)
+        for member, is_fine in zip(self.members, is_finite):
+            self.scalars[f"{DIVERGED}{member.index}"] = 1.0 - is_fine.double()
+        return {name: _mean(value, is_finite) for name, value in stacked.items()}
 
     def look(self, snapshot: Snapshot) -> None:
         """Note every member's objective.
@@ -109,7 +121,8 @@ class MemberLoop(Loop):
             raise ConfigError("algo.pbt.objective", name, way_out)
         known = snapshot.fitness.is_known.tolist()
         for member, value, is_known in zip(self.members, snapshot.blocks[name].tolist(), known):
-            member.books.see(value if is_known else math.nan)
+            is_lost = snapshot.scalars[f"{DIVERGED}{member.index}"] > 0.0
+            member.books.see(value if is_known and not is_lost else math.nan)
 
     def standing(self, member: Member) -> Standing:
         """Give what decides whether a member is left alone."""
@@ -259,6 +272,13 @@ class MemberLoop(Loop):
             self.tracker.break_off(p)
         self.collector.restart(self._envs(p), observation)
         self.tracker.start_window(torch.tensor([p]))
+
+
+def _mean(value: Tensor, is_finite: Tensor) -> Tensor:
+    """Return the mean [] over the members [P] that are finite; over all if none is."""
+    is_mixed = is_finite.any() & ~is_finite.all()
+    finite = torch.where(is_finite, value, 0.0).sum() / is_finite.sum()
+    return torch.where(is_mixed, finite, value.mean())
 
 
 def _stacked(per_member: List[Dict[str, Tensor]]) -> Dict[str, Tensor]:

@@ -11,6 +11,7 @@ import torch
 
 from epo.config import ConfigError
 from epo.record.recorder import Recorder
+from epo.runner.guard import NonFiniteError
 from epo.runner.pbt import PBT
 from epo.runner.pbt_member import choose_rules
 from epo.runner.trainer import Trainer
@@ -99,6 +100,40 @@ def test_copy_takes_everything_but_frames_and_random_numbers():
     before = copy.deepcopy(theirs)
     copied.learner.optimizer.state_dict()["state"][0]["exp_avg"].add_(1.0)
     assert all(same(before[i], theirs[i]) for i in before)
+
+
+def lose(pbt: PBT, *indices: int) -> None:
+    """Let the next update of these members come to nothing."""
+    for p in indices:
+        pbt.members[p].cfg.ppo.entropy_coef = math.nan  # no setting that is mutated
+
+
+def test_member_that_is_no_longer_finite_becomes_a_copy_at_once():
+    env, sink = OpenProbe(16), Rows()
+    pbt = iterate(population("algo.pbt.interval_frames=1000", env=env, sink=sink), 2)
+    lose(pbt, 0)  # the first: it would be the donor while no objective is known
+    pbt.iterate()
+    assert all(value.isfinite().all() for value in weights(pbt.members[0].model).values())
+    row = sink.generations[-1]
+    assert (row["replaced"], row["operator"]) == ("[0]", "copy, mutate") and row["donor"] != 0
+    assert same(weights(pbt.members[0].model), weights(pbt.members[row["donor"]].model))
+    assert env.restarted == [0] and pbt.members[0].books.changed_at == pbt.member_frames
+    found = pbt.last_metrics
+    assert [found[f"pbt/diverged/{p}"] for p in range(4)] == [1.0, 0.0, 0.0, 0.0]
+    assert math.isfinite(found["loss/total"])  # the mean over the others
+    pbt.members[0].cfg.ppo.entropy_coef = 0.0
+    iterate(pbt, 2)
+    assert pbt.last_metrics["pbt/diverged/0"] == 0.0
+    assert not torch.equal(  # it learns on its own again
+        pbt.members[0].model.mean_head.weight, pbt.members[row["donor"]].model.mean_head.weight
+    )
+
+
+def test_population_that_is_lost_altogether_stops():
+    pbt = iterate(population(env=OpenProbe(16)), 1)
+    lose(pbt, 0, 1, 2, 3)
+    with pytest.raises(NonFiniteError, match="loss/total=nan"):
+        pbt.iterate()
 
 
 def test_best_members_are_never_changed():

@@ -1,6 +1,14 @@
 """Population based training: mutation of settings, who copies whom, the members' bookkeeping."""
 
-from epo.population.pbt.decision import Decision, Ranking, Standing, decide, obstacle, rank
+from epo.population.pbt.decision import (
+    Decision,
+    Ranking,
+    Standing,
+    decide,
+    obstacle,
+    rank,
+    rescue,
+)
 from epo.population.pbt.members import Bookkeeping, Clock
 from epo.population.pbt.mutation import Settings, mutate
 
@@ -15,4 +23,5 @@ __all__ = [
     "mutate",
     "obstacle",
     "rank",
+    "rescue",
 ]

@@ -145,6 +145,44 @@ def obstacle(ranking: Ranking, standing: Standing, cfg: PbtCfg) -> str:
     return ""
 
 
+def rescue(
+    ranking: Ranking,
+    member: int,
+    lost: Sequence[int],
+    settings: Mapping[int, Settings],
+    rules: Mapping[str, str],
+    cfg: PbtCfg,
+    generator: torch.Generator,
+) -> Decision:
+    """Decide what becomes of a member whose numbers are no longer finite: a copy of another.
+
+    Its own settings led there, so those of the donor are mutated.
+
+    Args:
+        ranking: of all members.
+        member: one of the lost.
+        lost: members that nobody can learn from; at least one other is left.
+        settings: of all members, by member.
+        rules: name of a setting -> name of its rule.
+        cfg: of the mutation.
+        generator: on the CPU.
+    """
+    others = [p for p in range(len(ranking.objective)) if p not in lost]
+    # While no objective is known, the first are the best, lost or not.
+    donors = [p for p in ranking.best if p not in lost] or others
+    donor = donors[int(draw(1, generator)[0] * len(donors))]
+    return Decision(
+        member=member,
+        donor=donor,
+        delta=ranking.objective[donor] - ranking.objective[member],
+        least=(0.0, 0.0),
+        is_copy=True,
+        settings=mutate(settings[donor], rules, cfg, generator),
+        before=dict(settings[member]),
+        objective=ranking.objective,
+    )
+
+
 def decide(
     ranking: Ranking,
     member: int,

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from epo.config.pbt import PbtCfg, num_roles
-from epo.population.pbt.decision import UNKNOWN, Standing, decide, obstacle, rank, trimmed_std
+from epo.population.pbt.decision import (
+    UNKNOWN,
+    Standing,
+    decide,
+    obstacle,
+    rank,
+    rescue,
+    trimmed_std,
+)
 
 CFG = PbtCfg(start_after_frames=100, initial_delay_frames=200, mutation_rate=0.0)
 RULES = {"ppo.clip_eps": "clip", "ppo.value_coef": "factor"}
@@ -119,3 +127,23 @@ def test_decision_writes_what_it_went_by():
     assert row["parents"] == f"[{row['donor']}]"
     assert row["delta"] == EIGHT[row["donor"]] + 100.0
     assert row["least_delta_relative"] == pytest.approx(0.05 * EIGHT[row["donor"]])
+
+
+@pytest.mark.parametrize(
+    ("objective", "lost", "donors"),
+    [
+        ([math.nan, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0], [0], {1, 2, 3}),  # the best three
+        ([math.nan] * 8, [0, 2], {1}),  # of the first three, as nothing is known
+        ([math.nan] * 8, [0, 1, 2], {3, 4, 5, 6, 7}),
+    ],
+)
+def test_lost_member_is_a_copy_of_one_that_is_not(objective, lost, donors):
+    seen = set()
+    for seed in range(100):
+        generator = torch.Generator().manual_seed(seed)
+        given = settings()
+        found = rescue(rank(objective, CFG), 0, lost, given, RULES, CFG, generator)
+        assert found.is_copy and found.settings == given[found.donor]  # nothing is mutated here
+        assert found.to_row(1, 2, 3)["parents"] == f"[{found.donor}]"
+        seen.add(found.donor)
+    assert seen == donors
