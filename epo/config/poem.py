@@ -20,7 +20,7 @@ class PoemCfg:
     when: str = "update"
     """A check per `update` (R) or after every `minibatch` (T)."""
     kl_threshold: float = 5e-3
-    """delta: mutate if the KL from the average policy is below, nats (R; T: 0.1)."""
+    """delta: mutate if the KL from the average policy is below, nats (R; T: 0.1); 0: never."""
     min_sigma: float = 0.005
     """Noise at that threshold (R: relative; T: 0.01 absolute)."""
     max_sigma: float = 0.05

@@ -36,6 +36,7 @@ CHOICES = {
     "algo.pql.exploration": ("mixed", "constant", "linear", "exponential"),
     "algo.pql.distributional_loss": ("argmin_ce", "elementwise_min_bce"),
     "algo.pql.replay_dtype": ("float32", "float16"),
+    "precision": ("auto", "fp32", "bf16"),
     "record.console": ("auto", "live", "plain", "off"),
     "record.wandb": ("disabled", "offline", "online"),
 }
@@ -83,7 +84,6 @@ POSITIVE = (
     "algo.penalty.kl_target",
     "algo.penalty.min_coef",
     "algo.penalty.max_coef",
-    "algo.poem.kl_threshold",
     "algo.poem.max_kl",
     "algo.pbt.worst_fraction",
     "algo.pbt.best_fraction",
@@ -108,6 +108,7 @@ NOT_NEGATIVE = (
     "algo.clip.expansion",
     "algo.penalty.coef",
     "algo.penalty.hinge_coef",
+    "algo.poem.kl_threshold",
     "algo.poem.min_sigma",
     "algo.poem.max_sigma",
     "algo.poem.diversity_coef",

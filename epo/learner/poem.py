@@ -47,10 +47,14 @@ class Judgement(NamedTuple):
 
 
 def severity(novelty: Tensor, cfg: PoemCfg) -> Tensor:
-    """Return the noise sigma []: max_sigma at novelty 0, min_sigma at the threshold.
+    """Return the noise sigma []: max_sigma at novelty 0, min_sigma at the threshold and above.
+
+    A threshold of 0 triggers no mutation, so that none is larger than min_sigma.
 
     Source: POEM (arXiv 2601.14705), as its public digest and code with its name state it.
     """
+    if cfg.kl_threshold == 0.0:
+        return torch.full_like(novelty, cfg.min_sigma)
     stagnation = (cfg.kl_threshold - novelty) / cfg.kl_threshold
     sigma = cfg.min_sigma + (cfg.max_sigma - cfg.min_sigma) * stagnation
     return sigma.clamp(cfg.min_sigma, cfg.max_sigma)
@@ -165,7 +169,8 @@ class Poem(UpdateHook):
         for parameter in self.mutable:
             parameter.add_(self._noise(parameter) * sigma.to(parameter.dtype))
         mutant = self._judge(update, average)
-        is_triggered = parent.novelty < cfg.kl_threshold
+        # A divergence of 0 may come out as -1e-9, which no threshold of 0 may take for less.
+        is_triggered = parent.novelty.clamp(min=0.0) < cfg.kl_threshold
         is_accepted = is_triggered & self._is_better(mutant, parent)
         for parameter, before in zip(self.mutable, kept):
             parameter.copy_(torch.where(is_accepted, parameter, before))

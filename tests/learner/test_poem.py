@@ -94,6 +94,21 @@ def test_noise_grows_with_stagnation():
     assert found.tolist() == pytest.approx([0.05, 0.03, 0.01, 0.01, 0.05])
 
 
+def test_threshold_of_zero_has_the_least_noise_at_any_novelty():
+    cfg = PoemCfg(kl_threshold=0.0, min_sigma=0.01, max_sigma=0.05)
+    assert severity(torch.tensor([-0.2, 0.0, 0.3]), cfg).tolist() == pytest.approx([0.01] * 3)
+
+
+def test_threshold_of_zero_never_mutates_a_policy_that_equals_its_average():
+    run = poem_run(kl_threshold=0.0, acceptance="always", ema_decay=0.0)
+    run.iterate()  # with decay 0 the average is what the policy became
+    hook, update = hook_of(run), probed(run)
+    hook.on_update_end(update)
+    metrics = hook.metrics()
+    assert abs(metrics["poem/D"]) < 1e-6
+    assert metrics["poem/trigger_rate"] == 0.0 and metrics["poem/sigma"].isnan()
+
+
 def test_policy_that_moves_enough_is_not_mutated():
     run = poem_run(kl_threshold=1e-12, acceptance="always")
     run.iterate()

@@ -41,6 +41,10 @@ NEUTRAL = {
     ),
     "poem": ("algo=poem algo.poem.acceptance=never algo.poem.warmup_updates=0", "algo=ppo"),
     "poem_paper": ("algo=poem_paper algo.poem.acceptance=never", FIXED),
+    "poem_never_triggered": (
+        "algo=poem algo.poem.kl_threshold=0 algo.poem.warmup_updates=0 algo.poem.acceptance=always",
+        "algo=ppo",
+    ),
     "poem_warmup": ("algo=poem algo.poem.acceptance=always", "algo=ppo"),
     "diagnostics": ("algo=ppo algo.diagnostics.enabled=false", "algo=ppo"),
 }
