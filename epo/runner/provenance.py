@@ -10,7 +10,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy
 import torch
@@ -19,6 +19,8 @@ import epo
 from epo.validation import granted_cores
 
 SIMULATORS = ("mujoco", "mujoco-warp", "warp-lang", "isaacgym", "gymnasium")
+PEERS = ("rl_games",)
+"""Learners of others that may train a run."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 SOURCE_ROOT = Path(epo.__file__).resolve().parent.parent
 GIT_TIMEOUT_S = 10.0
@@ -71,13 +73,13 @@ def versions(device: str, extra: Mapping[str, str]) -> Dict[str, Any]:
         device: torch device of the run.
         extra: simulator packages and their versions (`EnvSpec.versions`).
     """
-    found = {name: version for name in SIMULATORS for version in [_installed(name)] if version}
     return {
         "python": platform.python_version(),
         "epo": epo.__version__,
         "torch": torch.__version__,
         "numpy": numpy.__version__,
-        "simulators": {**found, **extra},
+        "simulators": {**_versions_of(SIMULATORS), **extra},
+        "peers": _versions_of(PEERS),
         "platform": platform.platform(),
         "device": device_name(device),
         "cuda": torch.version.cuda if torch.device(device).type == "cuda" else None,
@@ -100,6 +102,12 @@ def _cpu_model() -> str:
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor() or platform.machine()
+
+
+def _versions_of(packages: Sequence[str]) -> Dict[str, str]:
+    """Give the versions of those that are installed."""
+    found = {package: _installed(package) for package in packages}
+    return {package: version for package, version in found.items() if version}
 
 
 def _installed(package: str) -> Optional[str]:

@@ -71,3 +71,9 @@ def test_versions_name_what_the_numbers_depend_on(monkeypatch: pytest.MonkeyPatc
     assert found["simulators"]["probe"] == "1.0"
     assert found["environment"]["OMP_NUM_THREADS"] == "3"
     assert found["cuda"] is None
+
+
+def test_versions_name_the_learners_of_others(monkeypatch: pytest.MonkeyPatch):
+    installed = {"rl_games": "1.6.5", "torch": "2.4.1"}
+    monkeypatch.setattr(provenance, "_installed", installed.get)
+    assert provenance.versions("cpu", {})["peers"] == {"rl_games": "1.6.5"}
