@@ -255,6 +255,34 @@ def test_sources_are_distinct_follower_sequences_for_the_leader(sampling):
     assert (broken_blocks == 0) == (sampling == "block")
 
 
+@pytest.mark.parametrize("sampling", ["uniform", "stratified"])
+def test_samplings_draw_the_same_where_all_followers_are_drawn(sampling):
+    drawn = [
+        draw_sources(
+            5,
+            3,
+            AggregationCfg(mode="leader_follower", sampling=each, ratio=4.0),
+            torch.Generator().manual_seed(0),
+        )[0].sort()[0]
+        for each in ("block", sampling)
+    ]
+    assert torch.equal(drawn[0], drawn[1])
+    assert drawn[0].tolist() == list(range(4 * 3))
+
+
+@pytest.mark.parametrize(("num_agents", "mode"), [(1, "leader_follower"), (3, "none")])
+def test_sampling_changes_nothing_where_nothing_is_drawn(num_agents, mode):
+    weights = []
+    for sampling in ("block", "stratified"):
+        cfg = small_cfg(mode=mode)
+        cfg.aggregation.sampling = sampling
+        run = small_run(cfg, num_agents, num_envs=12)
+        run.iterate()
+        run.iterate()
+        weights.append(torch.cat([p.detach().flatten() for p in run.model.parameters()]))
+    assert torch.equal(*weights)
+
+
 def test_symmetric_sources_are_never_the_agents_own():
     num_agents, block = 4, 3
     cfg = AggregationCfg(mode="symmetric", ratio=2.0)

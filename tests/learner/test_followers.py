@@ -18,8 +18,8 @@ def _cfg(**settings):
     return replace(cfg, aggregation=replace(cfg.aggregation, **settings))
 
 
-def _weights_after(updates=2, **settings):
-    run = small_run(_cfg(**settings), num_agents=3, num_envs=12, is_double=True)
+def _weights_after(updates=2, num_agents=3, **settings):
+    run = small_run(_cfg(**settings), num_agents=num_agents, num_envs=12, is_double=True)
     for _ in range(updates):
         run.iterate()
     return torch.cat([p.detach().flatten() for p in run.model.parameters()]), run
@@ -54,6 +54,20 @@ def test_neutral_weight_and_no_leash_change_nothing():
     same, run = _weights_after(leader_weight=1.0, follower_kl_coef=0.0)
     assert torch.equal(plain, same)
     assert not any(isinstance(hook, FollowerLeash) for hook in run.learner.hooks)
+
+
+@pytest.mark.parametrize("without", [{"num_agents": 1}, {"mode": "none"}])
+def test_leash_is_nothing_where_nobody_learns_from_followers(without):
+    plain, _ = _weights_after(**without)
+    same, run = _weights_after(follower_kl_coef=0.5, **without)
+    assert torch.equal(plain, same)
+    assert not any(isinstance(hook, FollowerLeash) for hook in run.learner.hooks)
+
+
+def test_weight_of_the_leader_is_nothing_where_everybody_is_the_leader():
+    plain, _ = _weights_after(num_agents=1)
+    same, _ = _weights_after(num_agents=1, leader_weight=2.0)
+    assert torch.equal(plain, same)
 
 
 @pytest.mark.parametrize("settings", [{"leader_weight": 2.0}, {"follower_kl_coef": 0.5}])
@@ -94,8 +108,3 @@ def test_leash_keeps_followers_nearer_to_the_leader():
         (leash,) = (hook for hook in run.learner.hooks if isinstance(hook, FollowerLeash))
         divergence.append(float(leash.metrics()["kl/follower_to_leader"]))
     assert divergence[1] < 0.5 * divergence[0]
-
-
-def test_a_population_of_one_has_no_leash():
-    run = small_run(_cfg(follower_kl_coef=1.0), num_agents=1)
-    assert not any(isinstance(hook, FollowerLeash) for hook in run.learner.hooks)
