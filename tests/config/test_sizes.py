@@ -1,0 +1,53 @@
+"""Every algorithm in the sizes of a laptop and of a GPU: it composes, fits and divides evenly."""
+
+from __future__ import annotations
+
+from typing import List
+
+import pytest
+
+from epo import validation
+from tests.composed import CONFIG_DIR, composed
+
+ALGORITHMS = sorted(path.stem for path in (CONFIG_DIR / "algo").glob("*.yaml"))
+WITH_POPULATION = {"epo", "epo_official", "pbt", "sapg"}
+
+
+@pytest.fixture
+def one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "_num_cuda_devices", lambda: 1)
+
+
+def resolved(*overrides: str):
+    cfg = composed(*overrides)
+    validation.validate(cfg)
+    return validation.resolve(cfg)[0]
+
+
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_every_algorithm_has_the_size_of_a_laptop(algo: str):
+    experiment = "laptop" if algo in WITH_POPULATION else "laptop_ppo"
+    cfg = resolved(f"experiment={experiment}", f"algo={algo}", "device=cpu")
+    assert (cfg.algo.name, cfg.task.name) == (algo, "AllegroKukaRegrasping")
+    assert (cfg.num_envs, cfg.num_agents) == (256, 8 if algo in WITH_POPULATION else 1)
+    assert cfg.algo.network.mlp_units == [256, 128, 64] and cfg.max_minutes == 10
+
+
+@pytest.mark.parametrize("algo", ALGORITHMS)
+@pytest.mark.usefixtures("one_gpu")
+def test_every_algorithm_has_the_size_of_a_gpu(algo: str):
+    cfg = resolved("task=AllegroKukaRegrasping", f"algo={algo}", "device=cuda")
+    assert cfg.num_envs == 24_576
+    expected = {"sapg": 6, "epo": 64, "epo_official": 64, "pbt": 8}
+    assert cfg.num_agents == expected.get(algo, 1)
+    learners = cfg.num_agents if algo == "pbt" else 1
+    sequences = cfg.num_envs // learners
+    assert sequences % cfg.algo.ppo.num_minibatches == 0
+
+
+@pytest.mark.parametrize("algo", ALGORITHMS)
+@pytest.mark.parametrize("settings", [[], ["device=cuda"]], ids=["cpu", "gpu"])
+@pytest.mark.usefixtures("one_gpu")
+def test_every_algorithm_fits_the_environments_of_gymnasium(algo: str, settings: List[str]):
+    cfg = resolved("task=Gymnasium", f"algo={algo}", *(settings or ["device=cpu"]))
+    assert cfg.num_envs % cfg.num_agents == 0
