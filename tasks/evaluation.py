@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 
 from epo.envs import VecEnv
 from tasks.allegro_kuka.task import AllegroKuka
+from tasks.gymnasium.config import GymnasiumCfg
 
 _NEVER = 2**62
 """Control steps that no evaluation reaches."""
+
+
+def episode_length(task_cfg: Any) -> Optional[int]:
+    """Give the time limit of an episode, control steps; None: there is none."""
+    if isinstance(task_cfg, GymnasiumCfg):
+        from tasks.gymnasium import environments
+
+        return environments.episode_length(task_cfg)
+    return task_cfg.episode_length
 
 
 def hold_tolerance(env: VecEnv, tolerance_m: Optional[float]) -> Optional[float]:

@@ -13,6 +13,7 @@ from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.task import AllegroKuka
 from tasks.engines import opengl
 from tasks.errors import refuse
+from tasks.gymnasium.config import GymnasiumCfg
 
 CAMERA = "front"
 """Camera of the scene that gives the direction; the distance follows from the picture's shape."""
@@ -24,22 +25,30 @@ class Renderer(Protocol):
     """Draws the worlds of an environment."""
 
     def draw(self, index: int) -> np.ndarray:
-        """Draw world `index` as it is now: [height, width, 3] uint8."""
+        """Draw world `index` as it is now: [height, width, 3] uint8, of any size."""
         ...
 
     def close(self) -> None:
-        """Free the memory of OpenGL."""
+        """Free what is drawn with."""
         ...
 
 
 def check(task_cfg: Any, engine_cfg: Any) -> None:
-    """Refuse what cannot be drawn, and choose the OpenGL library before MuJoCo does.
+    """Refuse what cannot be drawn, and set what drawing needs before a task is built.
+
+    That is the OpenGL library, which MuJoCo would choose, and in place the render mode of
+    Gymnasium environments.
 
     Raises:
         ValueError: naming the setting, its value and the way out.
     """
+    if isinstance(task_cfg, GymnasiumCfg):
+        from tasks.gymnasium.rendering import prepare
+
+        prepare(task_cfg)
+        return
     if not isinstance(task_cfg, AllegroKukaCfg):
-        refuse("task", task_cfg.name, "it has no picture; use one of the AllegroKuka tasks")
+        refuse("task", task_cfg.name, "it has no picture; use an AllegroKuka task or Gymnasium")
     if engine_cfg.name == "isaacgym":
         refuse("engine", "isaacgym", "its worlds are not drawn here; use engine=mujoco")
     opengl.load()
@@ -49,16 +58,21 @@ def make_renderer(env: VecEnv, width: int, height: int) -> Renderer:
     """Get ready to draw single worlds of `env`.
 
     Args:
-        env: an Allegro-Kuka task.
-        width: of the picture, pixels.
+        env: an Allegro-Kuka or Gymnasium task, built after `check`.
+        width: of the picture, pixels; most Gymnasium environments have their own.
         height: of the picture, pixels.
 
     Raises:
         ValueError: if its engine keeps no worlds to draw, or OpenGL cannot draw here.
     """
+    if not isinstance(env, AllegroKuka):
+        from tasks.gymnasium.env import GymnasiumEnv
+        from tasks.gymnasium.rendering import GymnasiumRenderer
+
+        assert isinstance(env, GymnasiumEnv), "see check"
+        return GymnasiumRenderer(env, (width, height))
     from tasks.engines.drawing import WorldRenderer
 
-    assert isinstance(env, AllegroKuka), "see check"
     world = getattr(env.sim, "world", None)
     if world is None:
         refuse("engine", env.spec.engine, "its worlds cannot be drawn; use engine=mujoco")

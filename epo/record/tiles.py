@@ -6,7 +6,7 @@ import math
 from typing import List, Sequence, Tuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 TEXT_SHARE = 0.04
 """Height of a line of text as a share of its tile's height."""
@@ -16,6 +16,8 @@ ASPECT = 4 / 3
 """Width over height of a tile that shows most scenes well."""
 INK, PAPER = (20, 24, 28, 255), (255, 255, 255, 175)
 BACKGROUND = (32, 34, 37)
+BORDER_PX = 2
+"""Least border around a picture that had to be scaled."""
 
 
 class Grid:
@@ -41,7 +43,8 @@ class Grid:
         """Put tiles together, row by row.
 
         Args:
-            tiles: pictures of `tile_size`, [height, width, 3] uint8.
+            tiles: pictures [height, width, 3] uint8; those that are not of `tile_size` are
+                scaled, keep their shape and get a border.
             captions: lines of text for each tile, may be empty.
 
         Returns:
@@ -49,11 +52,21 @@ class Grid:
         """
         picture = Image.new("RGB", (self.width, self.height), BACKGROUND)
         for i, (tile, lines) in enumerate(zip(tiles, captions)):
-            image = Image.fromarray(tile)
+            image = self._fit(Image.fromarray(tile))
             self._write(image, [line for line in lines if line])
             row, column = divmod(i, self.columns)
             picture.paste(image, (column * self.tile_size[0], row * self.tile_size[1]))
         return np.asarray(picture)
+
+    def _fit(self, image: Image.Image) -> Image.Image:
+        """Bring a picture of another size into a tile, all of it."""
+        if image.size == self.tile_size:
+            return image
+        width, height = self.tile_size
+        inner = ImageOps.pad(
+            image, (width - 2 * BORDER_PX, height - 2 * BORDER_PX), color=BACKGROUND
+        )
+        return ImageOps.expand(inner, BORDER_PX, BACKGROUND)
 
     def _tile_size(self, num_tiles: int, columns: int) -> Tuple[int, int]:
         return self.width // columns, self.height // math.ceil(num_tiles / columns)

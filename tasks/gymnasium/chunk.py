@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence
 
+import numpy as np
 from gymnasium import Env
 
 from tasks.gymnasium.buffers import Buffers
 from tasks.gymnasium.config import GymnasiumCfg
 from tasks.gymnasium.environments import make_env
+from tasks.gymnasium.rendering import Size, draw
 from tasks.gymnasium.spaces import Actions, Observations
 
 Generators = List[Optional[Dict[str, Any]]]
@@ -73,6 +75,17 @@ class Chunk:
                 buffers.observation[i] = self._flat(observation)
         except Exception as error:
             raise self._failure(i, "step", error) from error
+
+    def draw(self, index: int, size: Size) -> np.ndarray:
+        """Draw one of the environments, as `tasks.gymnasium.rendering.draw`.
+
+        Raises:
+            FailedError: naming the environment, whatever it raised.
+        """
+        try:
+            return draw(self._envs[index], size)
+        except Exception as error:
+            raise self._failure(index, "render", error) from error
 
     def generators(self) -> Generators:
         """Give the state of the random numbers of every environment."""

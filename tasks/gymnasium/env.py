@@ -15,10 +15,11 @@ from torch import Tensor
 from epo.envs import EnvError, EnvSpec, Step
 from tasks.errors import refuse
 from tasks.gymnasium.buffers import Layout
-from tasks.gymnasium.chunk import FailedError
+from tasks.gymnasium.chunk import Chunk, FailedError
 from tasks.gymnasium.config import GymnasiumCfg
 from tasks.gymnasium.environments import control_dt_s, make_env
 from tasks.gymnasium.lookup import find_spec
+from tasks.gymnasium.rendering import Size
 from tasks.gymnasium.spaces import Actions, Observations
 from tasks.gymnasium.vectorization import choose_workers, make_stepper
 
@@ -129,6 +130,15 @@ class GymnasiumEnv:
             self._stepper.restore(state["generators"])
         self._return[:] = 0.0
         self._is_resumed = True
+
+    def draw(self, index: int, size: Size) -> np.ndarray:
+        """Draw environment `index` as it is now, as `tasks.gymnasium.rendering.draw`.
+
+        Its `prepare` is needed before this is built.
+        """
+        assert isinstance(self._stepper, Chunk), "see prepare"
+        with _failures():
+            return self._stepper.draw(index, size)
 
     def close(self) -> None:
         """Close the environments and end the workers."""

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Optional
 
 import gymnasium
 from gymnasium import Env, Wrapper
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import Error
 
 from tasks.errors import refuse
@@ -51,7 +52,7 @@ def make_env(cfg: GymnasiumCfg) -> Env:
     """
     spec = find_spec(cfg.env_id)
     try:
-        if "mujoco" in str(spec.entry_point):
+        if uses_mujoco(spec):
             _route_mujoco_warnings()
         env = gymnasium.make(
             spec,
@@ -72,10 +73,21 @@ def make_env(cfg: GymnasiumCfg) -> Env:
     return env
 
 
+def uses_mujoco(spec: EnvSpec) -> bool:
+    """Tell, before MuJoCo is imported, whether an environment will; by the name of its code."""
+    return "mujoco" in str(spec.entry_point).lower()
+
+
 def control_dt_s(env: Env, frame_skip: int) -> float:
     """Give the duration of one control step, s; 1/30 where the environment does not say."""
     rate_hz = env.metadata.get("render_fps") or 30.0
     return frame_skip / float(rate_hz)
+
+
+def episode_length(cfg: GymnasiumCfg) -> Optional[int]:
+    """Give the time limit of an episode, control steps; None: there is none."""
+    steps = cfg.max_episode_steps or find_spec(cfg.env_id).max_episode_steps
+    return steps and -(-steps // cfg.frame_skip)
 
 
 def _route_mujoco_warnings() -> None:

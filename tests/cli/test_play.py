@@ -18,7 +18,7 @@ from PIL import Image
 from epo.__main__ import main as epo
 from epo.cli.play.cast import shown_agents
 from epo.cli.play.command import configuration
-from epo.cli.play.options import Options, num_steps
+from epo.cli.play.options import Options, frame_rate, num_steps
 from epo.config import ConfigError
 from epo.runner import checkpoint
 from epo.runner.run_folder import RunFolder, as_plain
@@ -160,7 +160,17 @@ def test_length_is_an_episode_unless_said():
     assert num_steps(Options(video="a.mp4"), 400) == 400
     assert num_steps(Options(video="a.mp4"), 5000) == 600
     assert num_steps(Options(video="a.mp4", steps=5000), 400) == 5000
+    assert num_steps(Options(video="a.mp4"), None) == 600
     assert num_steps(Options(picture="a.png"), 400) == 0
+
+
+@pytest.mark.parametrize(
+    ("control_hz", "fps"),
+    [(60, 30), (50, 25), (30, 30), (20, 20), (100, 25), (3.75, 3.75)],
+)
+def test_video_shows_every_nth_control_step_unless_said(control_hz: float, fps: float):
+    assert frame_rate(Options(), 1 / control_hz) == pytest.approx(fps)
+    assert frame_rate(Options(fps=24), 1 / control_hz) == 24
 
 
 @pytest.mark.parametrize(

@@ -50,3 +50,16 @@ def test_caption_covers_a_corner_and_leaves_the_tile_untouched():
     assert (tile == 90).all()
     # Dark text on light paper.
     assert picture[changed].min() < 60 and picture[changed].max() > 180
+
+
+def test_picture_of_another_size_is_shown_whole_with_a_border():
+    grid = Grid(1, 400, 300)
+    tile = np.zeros((100, 50, 3), dtype=np.uint8)
+    tile[:50] = 200
+    picture = grid.compose([tile], [[]])
+    lit = (picture == 200).all(axis=-1).nonzero()
+    # 296 of 300 rows inside the border, the upper half of them, and half as many columns as rows.
+    assert (lit[0].min(), lit[1].max() - lit[1].min() + 1) == (2, 148)
+    assert lit[0].max() == pytest.approx(149, abs=4)  # the edge is smooth
+    assert abs(lit[1].min() + lit[1].max() - 399) <= 1
+    assert (picture[:2] == BACKGROUND).all() and (picture[:, :100] == BACKGROUND).all()

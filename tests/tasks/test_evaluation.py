@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import List, Optional
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ pytest.importorskip("mujoco")
 
 from tasks import registry
 from tasks.allegro_kuka.task import AllegroKuka
-from tasks.evaluation import hold_tolerance
+from tasks.evaluation import episode_length, hold_tolerance
 from tests.composed import composed
 
 
@@ -45,3 +47,24 @@ def test_tasks_without_curriculum_stay_as_they_are():
     cfg = composed("task=ProbeReach")
     env = registry.make(cfg.task, cfg.engine, 1, torch.device("cpu"), 0)
     assert hold_tolerance(env, 0.05) is None
+
+
+def test_episode_length_is_the_tasks():
+    assert episode_length(composed("task.episode_length=300").task) == 300
+    assert episode_length(composed("task=ProbeReach").task) == 50
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        (["task.frame_skip=8"], 125),  # 999 steps of the environment
+        (["task.max_episode_steps=20", "task.frame_skip=8"], 3),
+        (["task.env_id=tests.tasks.gymnasium.toys:Counting-v0"], None),
+    ],
+)
+def test_episode_length_of_gymnasium_is_its_time_limit_in_control_steps(
+    settings: List[str], steps: Optional[int]
+):
+    pytest.importorskip("gymnasium")
+    base = ["task=Gymnasium", "task.env_id=MountainCarContinuous-v0"]
+    assert episode_length(composed(*base, *settings).task) == steps

@@ -119,7 +119,7 @@ def test_goal_corners_enclose_goals_on_both_sides():
 @pytest.mark.parametrize(
     ("task", "engine", "message"),
     [
-        (ProbeCfg(name="ProbeReach"), MujocoCfg(), "task=ProbeReach .*no picture; use one of"),
+        (ProbeCfg(name="ProbeReach"), MujocoCfg(), "task=ProbeReach .*no picture; use an Alle"),
         (
             composed("task=AllegroKukaRegrasping").task,
             IsaacGymCfg(),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Optional, Sequence
 from epo.cli import arguments, environment
 from epo.cli.overrides import merge, overrides
 from epo.cli.play.cast import Cast
-from epo.cli.play.options import USAGE, Options, check, num_steps
+from epo.cli.play.options import USAGE, Options, check, frame_rate, num_steps
 from epo.config import Config, ConfigError
 from epo.record.progress import short
 
@@ -35,6 +35,7 @@ def main(words: Sequence[str]) -> None:
     check(options)
     environment.register()
     # Imports torch: what came before answered at once.
+    from epo.envs import EnvError
     from epo.runner.saved_run import SavedRun
 
     saved = SavedRun(Path(options.checkpoint)) if options.checkpoint else None
@@ -48,10 +49,13 @@ def main(words: Sequence[str]) -> None:
             if saved is not None:
                 print(f"{saved.file}: {short(saved.state['frames'])} frames of training")
             film = _set_up(cast, options, saved, cfg, stack)
-            _shoot(film, options, num_steps(options, cfg.task.episode_length))
+            _shoot(film, options, num_steps(options, environment.episode_length(cfg)))
     except KeyboardInterrupt:
         print("\ninterrupted: the file was not written", file=sys.stderr)
         sys.exit(130)
+    except EnvError as error:
+        print(f"error: {error}; the file was not written", file=sys.stderr)
+        sys.exit(1)
 
 
 def configuration(saved: Optional[SavedRun], given: Sequence[str]) -> Config:
@@ -100,6 +104,8 @@ def _set_up(
     if tolerance_m is None and saved is not None:
         tolerance_m = saved.success_tolerance()
     tolerance_m = environment.hold_tolerance(env, tolerance_m)
+    if tolerance_m is None and options.tolerance_m is not None:
+        raise ConfigError("tolerance_m", options.tolerance_m, "the task has none; leave it out")
     renderer = stack.enter_context(closing(environment.make_renderer(env, *grid.tile_size)))
     return Film(
         Evaluator(env, policy),
@@ -107,7 +113,7 @@ def _set_up(
         grid,
         cast.labels,
         tolerance_m,
-        options.fps,
+        frame_rate(options, env.spec.control_dt_s),
         with_captions=options.captions,
     )
 
@@ -119,9 +125,9 @@ def _shoot(film: Film, options: Options, steps: int) -> None:
 
     if options.video:
         path = Path(options.video)
-        with Video(path, options.width, options.height, options.fps) as video:
+        with Video(path, options.width, options.height, film.fps) as video:
             num_frames = film.shoot(steps, video.write)
-        print(f"wrote {path}: {num_frames} frames, {num_frames / options.fps:.1f} s")
+        print(f"wrote {path}: {num_frames} frames, {num_frames / film.fps:.1f} s")
     else:
         film.shoot(steps)
     if options.picture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, Callable, Optional, Sequence, Tuple
 
@@ -20,11 +21,12 @@ class Film:
 
     Args:
         evaluator: whose worlds are shown.
-        renderer: draws one world in the size of a tile.
+        renderer: draws one world, best in the size of a tile.
         grid: where the tiles go.
         labels: [N] who acts in each world.
         tolerance_m: success tolerance, m; None: the task has none.
-        fps: frames per second of simulated time.
+        fps: frames per second of simulated time; where they are more than the control steps,
+            frames are repeated.
         with_captions: write label and numbers into the tiles.
     """
 
@@ -41,7 +43,7 @@ class Film:
         self.evaluator, self.labels = evaluator, labels
         self._renderer, self._grid = renderer, grid
         self._tolerance_m = tolerance_m
-        self._frames_per_step = fps * evaluator.env.spec.control_dt_s
+        self.fps = fps
         self._with_captions = with_captions
 
     def shoot(self, steps: int, write: Optional[Callable[[np.ndarray], None]] = None) -> int:
@@ -54,14 +56,17 @@ class Film:
         Returns:
             Frames written.
         """
-        num_frames = 0
+        num_frames, frames_per_step = 0, self.fps * self.evaluator.env.spec.control_dt_s
         is_quiet = not sys.stdout.isatty()
         for step in track(range(steps + 1), "playing", transient=True, disable=is_quiet):
             if step:
                 self.evaluator.step()
-            if write is not None and num_frames <= step * self._frames_per_step + 1e-6:
-                write(self.frame())
-                num_frames += 1
+            due = math.floor(step * frames_per_step + 1e-6) + 1 - num_frames
+            if write is not None and due > 0:
+                frame = self.frame()
+                for _ in range(due):
+                    write(frame)
+                num_frames += due
         return num_frames
 
     def frame(self) -> np.ndarray:
@@ -74,12 +79,20 @@ class Film:
         if not self._with_captions:
             return ()
         episode = self.evaluator.present(world)
-        return caption(self.labels[world], episode, self._tolerance_m)
+        ended = [other for other in self.evaluator.episodes if other.env == world]
+        return caption(self.labels[world], episode, ended, self._tolerance_m)
 
 
-def caption(label: str, episode: Episode, tolerance_m: Optional[float]) -> Tuple[str, str, str]:
-    """Write who acts, what the present episode reached, and the success tolerance."""
-    successes = f"successes {episode.metrics.get('successes', 0.0):.0f}"
+def caption(
+    label: str, episode: Episode, ended: Sequence[Episode], tolerance_m: Optional[float]
+) -> Tuple[str, str, str]:
+    """Write who acts and what the present episode reached.
+
+    Beside, the success tolerance or, in tasks without one, the return of the episode before.
+    """
     if tolerance_m is not None:
-        successes += f"  tolerance {100 * tolerance_m:.1f} cm"
-    return label, successes, f"return {episode.episode_return:.1f}  step {episode.steps}"
+        successes = f"successes {episode.metrics.get('successes', 0.0):.0f}"
+        other = f"{successes}  tolerance {100 * tolerance_m:.1f} cm"
+    else:
+        other = f"episode {len(ended)} returned {ended[-1].episode_return:.1f}" if ended else ""
+    return label, other, f"return {episode.episode_return:.1f}  step {episode.steps}"

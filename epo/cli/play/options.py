@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -16,13 +17,14 @@ USAGE = """usage: python -m epo play checkpoint=RUN [video=play.mp4] [name=value
   policy         random or zero actions instead of the agents of a checkpoint
   agent          leader, all (one world each, 16 at most), or indices such as 3 or 0,3,7
   num_worlds     worlds of each agent; default 4 for one agent, else 1
-  steps          control steps of 1/60 s; default one episode, at most 600; a picture: 0
+  steps          control steps; default one episode, at most 600; a picture: 0
   video          file to write, mp4 or gif; play.mp4 if no picture is asked for
   picture        file for the last moment alone: png, webp or jpg
   width, height  of video and picture, pixels; default 960 and 540
-  fps            frames per second of real time, at most 60; default 30
+  fps            frames per second of real time, at most 60; default every n-th control step,
+                 at most 30
   deterministic  true: agents do what they think best; false: with their training noise
-  tolerance_m    success tolerance; default that of the checkpoint
+  tolerance_m    success tolerance of AllegroKuka tasks; default that of the checkpoint
   captions       false: no text in the tiles
 
 Everything else is a setting of the task, such as task.episode_length=300 or seed=1.
@@ -32,7 +34,9 @@ MAX_AGENTS = 16
 """Agents that `agent=all` shows."""
 MAX_TILES = 64
 MAX_STEPS = 600
-"""Control steps unless `steps` asks for more: 10 s."""
+"""Control steps unless `steps` asks for more: 10 s of the Allegro-Kuka tasks."""
+MAX_FPS = 30.0
+"""Frames per second unless `fps` asks for more."""
 SIZES = (64, 4096)
 """Least and largest width and height, pixels."""
 
@@ -50,7 +54,7 @@ class Options:
     picture: Optional[str] = None
     width: int = 960
     height: int = 540
-    fps: float = 30.0
+    fps: Optional[float] = None
     deterministic: bool = True
     tolerance_m: Optional[float] = None
     captions: bool = True
@@ -88,11 +92,19 @@ def check(options: Options) -> None:
         check_file("picture", Path(options.picture), PICTURES)
 
 
-def num_steps(options: Options, episode_length: int) -> int:
+def num_steps(options: Options, episode_length: Optional[int]) -> int:
     """Give the number of control steps to play."""
     if options.steps is not None:
         return options.steps
-    return min(episode_length, MAX_STEPS) if options.video else 0
+    return min(episode_length or MAX_STEPS, MAX_STEPS) if options.video else 0
+
+
+def frame_rate(options: Options, control_dt_s: float) -> float:
+    """Give the frames per second of a video, by default one of every n-th control step."""
+    if options.fps is not None:
+        return options.fps
+    rate_hz = 1.0 / control_dt_s
+    return rate_hz / math.ceil(rate_hz / MAX_FPS - 1e-6)
 
 
 def _is_size(value: int) -> bool:

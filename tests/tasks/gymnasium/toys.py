@@ -109,7 +109,28 @@ class Broken(Counting):
         return super().step(action)
 
 
-for _name in ("Counting", "Choice", "Spaces", "Lamp", "Broken"):
+class Drawn(Counting):
+    """Pictures of 20 x 10 pixels: grey of 10 per step, and a red of 255 times the draw."""
+
+    metadata = {"render_fps": 20, "render_modes": ["rgb_array"]}  # noqa: RUF012
+
+    def __init__(
+        self, length: int = 1000, render_mode: Optional[str] = None, breaks_at: int = 1000
+    ) -> None:
+        super().__init__(length)
+        self.render_mode, self.breaks_at = render_mode, breaks_at
+
+    def render(self) -> Any:
+        if self.steps == self.breaks_at:
+            raise ArithmeticError("the brush\nis broken")
+        if self.breaks_at < 0:
+            return np.zeros((2, 2))
+        picture = np.full((10, 20, 3), 10 * self.steps, np.uint8)
+        picture[..., 0] = round(255 * self.draw)
+        return picture
+
+
+for _name in ("Counting", "Choice", "Spaces", "Lamp", "Broken", "Drawn"):
     gymnasium.register(f"{_name}-v0", entry_point=f"{__name__}:{_name}")
 gymnasium.register(
     "Limited-v0", entry_point=f"{__name__}:Counting", max_episode_steps=4, reward_threshold=10.0
