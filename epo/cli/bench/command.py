@@ -9,6 +9,9 @@ from epo.config import ConfigError
 from epo.validation import did_you_mean
 
 BENCHES: Dict[str, Tuple[str, str]] = {
+    "learn": ("epo.cli.bench.learn", "samples per second of the learner, without simulation"),
+    "peers": ("epo.cli.bench.peers", "the learner beside rl_games, on the same work"),
+    "scaling": ("epo.cli.bench.scaling", "the learner against agents, environments and units"),
     "sim": ("epo.cli.bench.sim", "control steps per second: physics alone and the whole task"),
 }
 """Bench -> module with `main(arguments)`, imported when it is used, and what it measures."""

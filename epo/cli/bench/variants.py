@@ -12,9 +12,9 @@ from hydra.errors import OverrideParseException
 from epo.cli import environment
 from epo.config import Config, ConfigError
 
-_BEFORE = ("algo=ppo", "num_agents=1")
+SIM_BEFORE = ("algo=ppo", "num_agents=1")
 """What a bench of the simulation takes for granted unless told otherwise: no population."""
-_AFTER = ("algo.ppo.minibatch_size=null", "algo.ppo.num_minibatches=1")
+SIM_AFTER = ("algo.ppo.minibatch_size=null", "algo.ppo.num_minibatches=1")
 """Nothing is learned: any number of environments fits the batch."""
 
 
@@ -30,8 +30,17 @@ class Variant(NamedTuple):
     cfg: Config
 
 
-def variants(arguments: Sequence[str]) -> List[Variant]:
+def variants(
+    arguments: Sequence[str],
+    before: Sequence[str] = SIM_BEFORE,
+    after: Sequence[str] = SIM_AFTER,
+) -> List[Variant]:
     """Compose every combination of the values given, such as `num_envs=256,1024 seed=1,2`.
+
+    Args:
+        arguments: the settings of the command line.
+        before: settings that hold unless the command line has its own.
+        after: settings that hold whatever the command line says.
 
     Raises:
         ConfigError: at the first mistake.
@@ -44,23 +53,18 @@ def variants(arguments: Sequence[str]) -> List[Variant]:
     try:
         overrides = OverridesParser.create().parse_overrides(list(arguments))
     except OverrideParseException:
-        _compose(*arguments)  # explains the mistake
+        environment.check(arguments)  # explains the mistake
         raise
+    names = {argument.partition("=")[0] for argument in arguments}
+    before = [line for line in before if line.partition("=")[0] not in names]
     settings = itertools.product(*(_values(override) for override in overrides))
-    return [Variant(lines, _compose(*lines)) for lines in settings]
+    return [Variant(lines, *environment.check([*before, *lines, *after])) for lines in settings]
 
 
 def differing(compared: Sequence[Sequence[str]]) -> List[List[str]]:
     """Give of each list of settings those that not all of them share."""
     common = set(compared[0]).intersection(*compared[1:])
     return [[line for line in settings if line not in common] for settings in compared]
-
-
-def _compose(*arguments: str) -> Config:
-    has_algo = any(argument.startswith("algo=") for argument in arguments)
-    before = _BEFORE[1:] if has_algo else _BEFORE
-    (cfg,) = environment.check([*before, *arguments, *_AFTER])
-    return cfg
 
 
 def _values(override: Override) -> List[str]:

@@ -1,0 +1,181 @@
+"""`python -m epo bench learn`: samples per second of the learner, without any simulation.
+
+The trainer is the real one, with its recorder and its checkpoints; the environments cost nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import List, NamedTuple, Sequence, Tuple
+
+from epo.cli.arguments import split
+from epo.cli.bench.report import (
+    Column,
+    Row,
+    number_column,
+    print_json,
+    print_table,
+    rate_column,
+)
+from epo.cli.bench.variants import Variant, differing, variants
+from epo.config import Config, ConfigError
+from epo.validation import granted_cores, resolve
+
+USAGE = """usage: python -m epo bench learn [repetitions=5] [warm_up=2] [threads=4] [dones=0.002]
+                                 [shares=true] [net=lstm|mlp] [name=value...]
+
+  repetitions   iterations that are timed; reported are medians
+  warm_up       iterations before them
+  threads       threads of torch on the CPU; default 4, or as many cores as there are
+  dones         probability that an episode ends at a step; several values are compared
+  shares        also the share of plain matrix products, and the overhead of the trainer
+  net           short for algo.network.kind
+  name=value    any setting of `python train.py`; several values are compared. By default
+                  algo=ppo num_envs=1536, the published network, 16 steps, 2 epochs, 4 minibatches
+                  algo=epo num_agents=64          algo=ppo num_envs=1536,3072
+
+A table, then a line of JSON for every row. On a CPU the memory is the process's peak so far:
+it is a row's own only where the row is the first. `bench scaling` gives every row a process.
+"""
+BEFORE = ("algo=ppo", "num_envs=1536")
+"""What holds unless the command line says otherwise, or names an experiment."""
+MAX_THREADS = 4
+"""Threads unless told otherwise: those of the published comparison."""
+COLUMNS = (
+    Column("algo", lambda row: row["algo"]),
+    Column("net", lambda row: row["net"]),
+    number_column("agents", "agents"),
+    number_column("envs", "num_envs"),
+    rate_column("samples/s", "samples_per_s"),
+    number_column("trained samples/s", "trained_samples_per_s"),
+    number_column("rollout s", "rollout_s", "{:.4g}"),
+    number_column("update s", "update_s", "{:.4g}"),
+    number_column("update/products", "matmul_share", "{:.1%}"),
+    number_column("rollout/products", "rollout_matmul_share", "{:.1%}"),
+    number_column("overhead", "overhead_share", "{:.2%}"),
+    number_column("memory MB", "peak_mem_mb"),
+)
+
+
+@dataclass
+class LearnOptions:
+    """What to measure, and how often."""
+
+    repetitions: int = 5
+    """Iterations that are timed."""
+    warm_up: int = 2
+    """Iterations before them."""
+    threads: int = 0
+    """Threads of torch on the CPU; 0: `MAX_THREADS`, or as many cores as there are."""
+    dones: str = "0.002"
+    """Probabilities that an episode ends at a step, separated by commas."""
+    shares: bool = True
+    """Also the share of plain matrix products, and of overhead."""
+
+
+class Case(NamedTuple):
+    """One row to measure: a variant of the settings, resolved, and its environments."""
+
+    variant: Variant
+    cfg: Config
+    done_probability: float
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure every variant of the command line, print a table and lines of JSON.
+
+    What was measured is also printed if a later variant fails or Ctrl-C is pressed.
+
+    Raises:
+        ConfigError: at a wrong setting.
+    """
+    if {"-h", "--help"} & set(arguments):
+        print(USAGE, end="")
+        return
+    options, compared = read(arguments)
+    # Imports torch: what came before answered at once.
+    from epo.cli.bench.learn_timing import Plan, measure
+
+    threads = options.threads or min(MAX_THREADS, granted_cores())
+    plan = Plan(options.warm_up, options.repetitions, threads, options.shares)
+    rows: List[Row] = []
+    try:
+        for case in compared:
+            row = measure(case.cfg, case.done_probability, plan)
+            rows.append({**row, "settings": list(case.variant.settings)})
+            print(progress(rows[-1]), file=sys.stderr, flush=True)
+    finally:
+        if rows:
+            report(rows)
+
+
+def read(arguments: Sequence[str]) -> Tuple[LearnOptions, List[Case]]:
+    """Read a command line into its options and all rows to measure.
+
+    Raises:
+        ConfigError: at the first mistake.
+    """
+    options, others = split(arguments, LearnOptions())
+    for name, least in (("repetitions", 1), ("warm_up", 0), ("threads", 0)):
+        if getattr(options, name) < least:
+            raise ConfigError(name, getattr(options, name), f"use at least {least}")
+    return options, cases(others, probabilities(options.dones))
+
+
+def probabilities(text: str) -> List[float]:
+    """Read probabilities separated by commas.
+
+    Raises:
+        ConfigError: at the first that is none.
+    """
+    found = []
+    for word in text.split(","):
+        try:
+            found.append(float(word))
+        except ValueError:
+            found.append(-1.0)
+        if not 0.0 <= found[-1] <= 1.0:
+            raise ConfigError("dones", word, "use a number from 0 to 1, or several: dones=0.002,0")
+    return found
+
+
+def cases(arguments: Sequence[str], done_probabilities: Sequence[float]) -> List[Case]:
+    """Give every combination of settings and probabilities, ready to run.
+
+    Raises:
+        ConfigError: at the first mistake.
+    """
+    settings = [_spelled_out(argument) for argument in arguments]
+    is_experiment = any(line.startswith("experiment=") for line in settings)
+    compared = variants(settings, before=() if is_experiment else BEFORE, after=())
+    return [
+        # Whatever the engine, the learner may run on any device.
+        Case(variant, resolve(variant.cfg)[0], probability)
+        for variant in compared
+        for probability in done_probabilities
+    ]
+
+
+def _spelled_out(argument: str) -> str:
+    """Replace the short name of the kind of network."""
+    name, _, value = argument.partition("=")
+    return f"algo.network.kind={value}" if name == "net" else argument
+
+
+def progress(row: Row) -> str:
+    """Say what one row found, while the next one is measured."""
+    what = " ".join([*row["settings"], f"dones={row['dones']:g}"])
+    return f"{what}: {row['samples_per_s']:,.0f} samples/s"
+
+
+def report(rows: Sequence[Row]) -> None:
+    """Print the table, then one line of JSON per row."""
+    compared = differing([[*row["settings"], f"dones={row['dones']:g}"] for row in rows])
+    marked = [{**row, "marks": " ".join(lines)} for row, lines in zip(rows, compared)]
+    marks = [Column("settings", lambda row: row["marks"])] if any(compared) else []
+    first = rows[0]
+    title = [first["task"], first["device_name"], f"{first['threads']} threads"]
+    print_table(" · ".join(title), [*marks, *COLUMNS], marked)
+    for row in rows:
+        print_json(bench="learn", **row)

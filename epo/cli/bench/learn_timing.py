@@ -1,0 +1,178 @@
+"""Times of one configuration's iterations over environments that cost nothing."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import List, NamedTuple
+
+import torch
+
+from epo.cli import environment
+from epo.cli.bench.memory import peak_memory_mb, release_memory
+from epo.cli.bench.overhead import overhead_share
+from epo.cli.bench.plain_products import matmul_shares
+from epo.cli.bench.report import Row, rate_fields
+from epo.cli.bench.synthetic import SyntheticEnv
+from epo.cli.bench.timing import elapsed_s, rate
+from epo.config import Config
+from epo.envs import EnvSpec
+from epo.learner.aggregation import num_copies
+from epo.record.progress import RunPlan
+from epo.record.recorder import build_recorder
+from epo.runner.loop import Loop
+from epo.runner.provenance import device_name, versions
+from epo.runner.run import make_loop
+from epo.runner.run_folder import RunFolder, as_plain
+from epo.runner.trainer import Trainer
+
+SHARES = (
+    "matmul_share",
+    "rollout_matmul_share",
+    "iteration_matmul_share",
+    "update_gflop",
+    "rollout_gflop",
+    "overhead_share",
+)
+"""Entries of a row that take measurements of their own."""
+
+
+class Plan(NamedTuple):
+    """How to measure.
+
+    Attributes:
+        warm_up: iterations before the timed ones.
+        repetitions: iterations that are timed.
+        threads: of torch on the CPU.
+        with_shares: also measure plain matrix products and the overhead.
+    """
+
+    warm_up: int
+    repetitions: int
+    threads: int
+    with_shares: bool
+
+
+class Times(NamedTuple):
+    """Seconds of every timed iteration: of the whole, of collecting, of learning."""
+
+    iteration: List[float]
+    rollout: List[float]
+    update: List[float]
+
+
+def measure(cfg: Config, done_probability: float, plan: Plan) -> Row:
+    """Time the trainer of a resolved configuration in a run folder that is thrown away.
+
+    Args:
+        cfg: validated and resolved configuration; of its task only the shapes are taken.
+        done_probability: that an episode ends at a step.
+        plan: how to measure.
+
+    Returns:
+        The row: what was measured and where, rates, medians of times, memory, shares.
+
+    Raises:
+        ConfigError: if the task or the trainer refuses the configuration.
+    """
+    torch.set_num_threads(plan.threads)
+    cfg, device = copy.deepcopy(cfg), torch.device(cfg.device)
+    env = SyntheticEnv(spec_of(cfg), device, cfg.seed, done_probability)
+    with tempfile.TemporaryDirectory(prefix="epo-bench-") as name:
+        # The screen is the report's.
+        cfg.run_dir, cfg.record.console = name, "off"
+        folder = RunFolder(Path(name))
+        folder.begin(cfg)
+        title = RunPlan(f"{env.spec.name} · {cfg.algo.name}", "bench", name)
+        with build_recorder(folder.path, cfg.record, title, as_plain(cfg)) as recorder:
+            loop = make_loop(cfg, env, recorder)
+            times = time_iterations(loop, plan.warm_up, plan.repetitions)
+            memory = peak_memory_mb(device)
+            row = {**described(loop, plan, done_probability), **rates(loop, times)}
+            row.update(shares(loop, folder, row, plan))
+    del loop
+    release_memory(device)
+    return {**row, "peak_mem_mb": memory, "versions": versions(cfg.device, {})}
+
+
+def spec_of(cfg: Config) -> EnvSpec:
+    """Give the spec of the task with all its environments, from a single one on the CPU."""
+    one = copy.deepcopy(cfg)
+    one.num_envs = one.num_agents = 1
+    one.device = "cpu"
+    env = environment.make_env(one)
+    env.close()
+    return replace(env.spec, num_envs=cfg.num_envs)
+
+
+def time_iterations(loop: Loop, warm_up: int, repetitions: int) -> Times:
+    """Run iterations, the device waited for around each; the parts are the trainer's own split."""
+    for _ in range(warm_up):
+        loop.iterate()
+    times = Times([], [], [])
+    for _ in range(repetitions):
+        times.iteration.append(elapsed_s(loop.env.device, loop.iterate))
+        found = loop.last_metrics
+        times.rollout.append(found["act_s"] + found["sim_s"])
+        times.update.append(found["learn_s"])
+    return times
+
+
+def described(loop: Loop, plan: Plan, done_probability: float) -> Row:
+    """Say what is measured, and on what."""
+    cfg, spec = loop.cfg, loop.env.spec
+    return {
+        "device": cfg.device,
+        "device_name": device_name(cfg.device),
+        "task": spec.name,
+        "algo": cfg.algo.name,
+        "num_envs": spec.num_envs,
+        "agents": cfg.num_agents,
+        "copies": relabelled_sequences(loop) * loop.tracker.num_agents // spec.num_envs,
+        "horizon": loop.frames_per_iteration // spec.num_envs,
+        "net": cfg.algo.network.kind,
+        "precision": cfg.precision,
+        "threads": plan.threads,
+        "dones": done_probability,
+        "warm_up": plan.warm_up,
+        "repetitions": plan.repetitions,
+    }
+
+
+def rates(loop: Loop, times: Times) -> Row:
+    """Give samples per second and the median times.
+
+    A sample is a step of an environment; a trained one also a relabelled step.
+    """
+    own = loop.frames_per_iteration
+    horizon = own // loop.env.spec.num_envs
+    trained = own + relabelled_sequences(loop) * horizon
+    return {
+        **rate_fields("samples_per_s", rate(own, times.iteration)),
+        "trained_samples_per_s": rate(trained, times.iteration).median,
+        "iteration_s": statistics.median(times.iteration),
+        "rollout_s": statistics.median(times.rollout),
+        "update_s": statistics.median(times.update),
+    }
+
+
+def relabelled_sequences(loop: Loop) -> int:
+    """Count the sequences of one agent that another one learns from in an iteration."""
+    if not isinstance(loop, Trainer):
+        return 0
+    aggregation, num_agents = loop.cfg.algo.aggregation, loop.model.num_agents
+    learners = num_agents if aggregation.mode == "symmetric" else 1
+    return num_copies(num_agents, aggregation) * learners * loop.learner.block
+
+
+def shares(loop: Loop, folder: RunFolder, row: Row, plan: Plan) -> Row:
+    """Compare the times with plain matrix products, and find the overhead; None: not measured."""
+    found: Row = dict.fromkeys(SHARES)
+    if plan.with_shares and isinstance(loop, Trainer):
+        seconds = row["rollout_s"], row["update_s"], row["iteration_s"]
+        found.update(matmul_shares(loop, relabelled_sequences(loop), *seconds))
+        found["overhead_share"] = overhead_share(loop, folder, plan.repetitions)
+    return found
