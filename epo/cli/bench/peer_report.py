@@ -1,0 +1,124 @@
+"""What `bench peers` says: medians over the rounds, and ratios within each round."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+
+from epo.cli.bench.peer_job import Comparison, Work
+from epo.cli.bench.peer_process import REFERENCES
+from epo.cli.bench.report import (
+    Column,
+    Row,
+    number_column,
+    print_json,
+    print_table,
+    rate_column,
+    rate_fields,
+)
+from epo.cli.bench.timing import Rate
+
+Round = Dict[str, Row]
+"""What one round measured: peer -> row."""
+COLUMNS = (
+    Column("peer", lambda row: row["peer"]),
+    rate_column("samples/s", "samples_per_s"),
+    number_column("rollout s", "rollout_s", "{:.4g}"),
+    number_column("update s", "update_s", "{:.4g}"),
+    number_column("memory MB", "peak_mem_mb"),
+    Column("ratio to rl_games", lambda row: ratio_text(row)),
+)
+
+
+class Measured(NamedTuple):
+    """A comparison and its rounds, the last one perhaps incomplete."""
+
+    comparison: Comparison
+    rounds: List[Round]
+
+
+def report(measured: Sequence[Measured], machine: Mapping[str, Any]) -> None:
+    """Print, for every comparison, the table, what the work was, and a line of JSON."""
+    for comparison, rounds in measured:
+        rows = summary(rounds)
+        if not rows:
+            continue
+        settings = " ".join(comparison.settings)
+        title = [comparison.spec.name, settings, machine["device_name"]]
+        print_table(" · ".join([*title, f"{machine['threads']} threads"]), COLUMNS, rows)
+        print(f"the same work: {work_text(comparison.work)}")
+        print("ratio: within a round, to the fastest process of rl_games\n")
+        print_json(
+            bench="peers",
+            **machine,
+            task=comparison.spec.name,
+            settings=comparison.settings,
+            num_envs=comparison.spec.num_envs,
+            horizon=comparison.cfg.algo.ppo.horizon,
+            net=comparison.cfg.algo.network.kind,
+            work=comparison.work,
+            peers=rows,
+        )
+
+
+def summary(rounds: Sequence[Round]) -> List[Row]:
+    """Give a row per peer: medians over the rounds, least and greatest of rate and ratio."""
+    peers = dict.fromkeys(peer for found in rounds for peer in found)
+    rows = []
+    for peer in peers:
+        found = [row[peer] for row in rounds if peer in row]
+        rates = [row["samples_per_s"] for row in found]
+        medians = {
+            name: statistics.median(row[name] for row in found)
+            for name in ("rollout_s", "update_s", "peak_mem_mb")
+        }
+        rows.append(
+            {
+                "peer": peer,
+                "precision": found[0]["precision"],
+                **rate_fields("samples_per_s", spread(rates)),
+                **medians,
+                **rate_fields("ratio", spread(ratios(rounds, peer))),
+                "rounds": rates,
+                "versions": found[0]["versions"],
+            }
+        )
+    return rows
+
+
+def ratios(rounds: Sequence[Round], peer: str) -> List[float]:
+    """Give the peer's rate over the fastest rate of rl_games, of each complete round."""
+    complete = [found for found in rounds if len(found) == len(rounds[0])]
+    return [
+        found[peer]["samples_per_s"] / max(found[name]["samples_per_s"] for name in references)
+        for found in complete
+        for references in [[name for name in REFERENCES if name in found]]
+        if references
+    ]
+
+
+def spread(values: Sequence[float]) -> Any:
+    """Give median, least and greatest; None of nothing."""
+    return Rate(statistics.median(values), min(values), max(values)) if values else None
+
+
+def ratio_text(row: Row) -> str:
+    """Show the ratio's median, and the range behind it."""
+    if row["ratio"] is None:
+        return "–"
+    return f"{row['ratio']:.2f} ({row['ratio_min']:.2f}–{row['ratio_max']:.2f})"
+
+
+def work_text(work: Work) -> str:
+    """Say what every iteration of either side consists of."""
+    what = [
+        f"{work['num_parameters']:,} parameters",
+        f"{work['samples']:,} samples",
+        f"{work['num_epochs']} epochs of {work['num_minibatches']} minibatches",
+        f"{work['gradient_steps']} gradient steps",
+    ]
+    if work["sequence_length"] is not None:
+        what.append(f"sequences of {work['sequence_length']}, memory cleared where episodes end")
+    normalized = [name for name in ("observation", "value") if work[f"normalizes_{name}"]]
+    what.append(f"normalised: {' and '.join(normalized) or 'nothing'}")
+    return ", ".join(what)

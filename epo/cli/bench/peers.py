@@ -1,0 +1,158 @@
+"""`python -m epo bench peers`: our PPO beside rl_games' own, on the same work in the same run.
+
+Every round measures all peers one after the other, each in a process of its own, so that what
+else happens on the machine meets all of them; ratios are taken within a round. The peer has no
+diagnostics: ours are off, but in `epo_default`.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, List, Optional, Sequence
+
+from epo.cli.arguments import split
+from epo.config import ConfigError
+from epo.validation import did_you_mean, granted_cores
+
+if TYPE_CHECKING:
+    from epo.cli.bench.peer_process import Setup
+    from epo.cli.bench.peer_report import Measured
+
+USAGE = """usage: python -m epo bench peers [rounds=3] [repetitions=5] [warm_up=2] [threads=4]
+                                 [dones=0.002] [also=PEERS] [peer_python=PATH] [name=value...]
+
+  rounds        how often all peers are measured in turn; reported are median, least, greatest
+  repetitions   iterations that a process times; its result is their median
+  warm_up       iterations before them
+  threads       threads of torch on the CPU; default 4, or as many cores as there are
+  dones         probability that an episode ends at a step
+  also          further peers, separated by commas:
+                  epo_default        our PPO with its own defaults, diagnostics on
+                  rl_games_compiled  rl_games with torch.compile, as its own command runs it
+  peer_python   an interpreter with rl_games and this torch; default: installed once by pip into
+                  a virtual environment in the cache
+  name=value    settings that rl_games can do, for both sides; several values are compared:
+                  net=lstm,mlp (the default)   num_envs=1536,3072   device=cuda
+                  algo.ppo.num_epochs=4        algo.rl_games.overrides.config.mixed_precision=true
+
+Compared are in float32 `epo`, `rl_games`, and `rl_games_passive` with OMP_WAIT_POLICY=PASSIVE,
+which epo sets for itself and rl_games does not: on a busy machine it is faster so, on an idle one
+perhaps slower. `epo_bf16` where the device has bfloat16. Ratios are to the fastest of rl_games.
+Every process gets the same OMP_NUM_THREADS. A table and a line of JSON for every configuration.
+"""
+ALWAYS = ("epo", "rl_games", "rl_games_passive", "epo_bf16")
+"""Peers of every comparison; `epo_bf16` where the device has it."""
+ALSO = ("epo_default", "rl_games_compiled")
+"""What `also` may add."""
+MAX_THREADS = 4
+"""Threads unless told otherwise: those of the published comparison."""
+
+
+@dataclass
+class PeersOptions:
+    """What to measure, and how often."""
+
+    rounds: int = 3
+    """Measurements of every peer."""
+    repetitions: int = 5
+    """Iterations that a process times."""
+    warm_up: int = 2
+    """Iterations before them."""
+    threads: int = 0
+    """Threads of torch on the CPU; 0: `MAX_THREADS`, or as many cores as there are."""
+    dones: float = 0.002
+    """Probability that an episode ends at a step."""
+    also: str = ""
+    """Further peers, separated by commas."""
+    peer_python: Optional[str] = None
+    """Interpreter with rl_games; None: one in the cache."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure every configuration of the command line, print tables and lines of JSON.
+
+    What was measured is also printed if a later process fails or Ctrl-C is pressed.
+
+    Raises:
+        ConfigError: at a wrong setting, or if a process fails.
+    """
+    if {"-h", "--help"} & set(arguments):
+        print(USAGE, end="")
+        return
+    options, others = split(arguments, PeersOptions())
+    check(options)
+    also = further_peers(options.also)
+    # Import torch: what came before answered at once.
+    from epo.cli.bench.peer_environment import peer_python
+    from epo.cli.bench.peer_job import Plan, comparisons
+    from epo.cli.bench.peer_process import Setup
+    from epo.cli.bench.peer_report import Measured, report
+    from epo.runner.provenance import device_name
+
+    compared = comparisons(others, options.dones)
+    threads = options.threads or min(MAX_THREADS, granted_cores())
+    plan = Plan(options.warm_up, options.repetitions, threads, options.dones)
+    setup = Setup(plan, peer_python(options.peer_python))
+    device = compared[0].cfg.device
+    machine = {"device": device, "device_name": device_name(device), **plan._asdict()}
+    measured = [Measured(comparison, []) for comparison in compared]
+    try:
+        for number in range(options.rounds):
+            for one in measured:
+                measure_round(one, setup, number, peers_for(one.comparison.cfg.device, also))
+    finally:
+        report(measured, machine)
+
+
+def check(options: PeersOptions) -> None:
+    """Refuse impossible values.
+
+    Raises:
+        ConfigError: at the first of them.
+    """
+    for name, least in (("rounds", 1), ("repetitions", 1), ("warm_up", 0), ("threads", 0)):
+        if getattr(options, name) < least:
+            raise ConfigError(name, getattr(options, name), f"use at least {least}")
+    if not (math.isfinite(options.dones) and 0.0 <= options.dones <= 1.0):
+        raise ConfigError("dones", options.dones, "use a number from 0 to 1")
+
+
+def further_peers(text: str) -> List[str]:
+    """Read the names of `also`.
+
+    Raises:
+        ConfigError: at the first that is unknown.
+    """
+    names = [name for name in text.split(",") if name]
+    for name in names:
+        if name not in ALSO:
+            way_out = f"unknown{did_you_mean(name, ALSO)} (choices: {', '.join(ALSO)})"
+            raise ConfigError("also", name, way_out)
+    return names
+
+
+def peers_for(device: str, also: Sequence[str]) -> List[str]:
+    """Name the peers in the order of the first round."""
+    return [name for name in (*ALWAYS, *also) if name != "epo_bf16" or has_bf16(device)]
+
+
+def has_bf16(device: str) -> bool:
+    """Tell whether the device has bfloat16 arithmetic; without it there is nothing to gain."""
+    from epo.models.precision import supports_bf16
+
+    return supports_bf16(device)
+
+
+def measure_round(measured: Measured, setup: Setup, number: int, peers: Sequence[str]) -> None:
+    """Measure every peer once; every other round in the opposite order."""
+    from epo.cli.bench.peer_process import PEERS
+
+    measured.rounds.append({})
+    settings = " ".join(measured.comparison.settings)
+    for name in peers if number % 2 == 0 else reversed(peers):
+        row = PEERS[name](measured.comparison, setup)
+        measured.rounds[-1][name] = row
+        what = f"round {number + 1}, {settings}, {name}"
+        print(f"{what}: {row['samples_per_s']:,.0f} samples/s", file=sys.stderr, flush=True)

@@ -1,0 +1,104 @@
+"""`python -m epo bench peers`: which peers, in which order, and what is printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+
+from epo.__main__ import main as epo_main
+from epo.cli.bench import peer_environment, peer_process, peers
+from epo.config import ConfigError
+from tests.cli.bench.test_peer_job import SMALL
+
+RATES = {"epo": 30.0, "rl_games": 10.0, "rl_games_passive": 20.0, "epo_default": 25.0}
+
+
+@pytest.fixture()
+def measured(monkeypatch: pytest.MonkeyPatch) -> List[str]:
+    """Replace the processes by numbers; give the names of the peers as they are measured."""
+    order: List[str] = []
+
+    def fake(name: str) -> peer_process.Measure:
+        def measure(*_: Any) -> Dict[str, Any]:
+            order.append(name)
+            times = {"rollout_s": 1.0, "update_s": 2.0, "peak_mem_mb": 3.0}
+            return {"samples_per_s": RATES[name], "precision": "fp32", "versions": {}, **times}
+
+        return measure
+
+    monkeypatch.setattr(peer_process, "PEERS", {name: fake(name) for name in RATES})
+    monkeypatch.setattr(peer_environment, "peer_python", lambda existing: Path("python"))
+    monkeypatch.setattr(peers, "has_bf16", lambda device: False)
+    return order
+
+
+def bench(capsys: pytest.CaptureFixture[str], *arguments: str) -> List[Dict[str, Any]]:
+    """Run the bench and give its lines of JSON."""
+    epo_main(["bench", "peers", *SMALL, *arguments])
+    lines = capsys.readouterr().out.splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def test_rounds_alternate_and_ratios_are_printed(
+    measured: List[str], capsys: pytest.CaptureFixture[str]
+):
+    (content,) = bench(capsys, "net=mlp", "rounds=2", "also=epo_default")
+    names = ["epo", "rl_games", "rl_games_passive", "epo_default"]
+    assert measured == [*names, *reversed(names)]
+    assert {row["peer"]: row["ratio"] for row in content["peers"]} == {
+        "epo": 1.5,
+        "rl_games": 0.5,
+        "rl_games_passive": 1.0,
+        "epo_default": 1.25,
+    }
+    assert (content["num_envs"], content["net"], content["work"]["samples"]) == (8, "mlp", 128)
+
+
+def test_every_configuration_has_a_line(measured: List[str], capsys: pytest.CaptureFixture[str]):
+    contents = bench(capsys, "rounds=1")
+    assert [content["net"] for content in contents] == ["lstm", "mlp"]
+
+
+def test_bf16_is_measured_where_the_device_has_it(monkeypatch: pytest.MonkeyPatch):
+    for has_bf16 in (False, True):
+        monkeypatch.setattr(peers, "has_bf16", lambda device, has=has_bf16: has)
+        assert ("epo_bf16" in peers.peers_for("cpu", [])) is has_bf16
+
+
+def test_what_was_measured_is_printed_if_a_later_peer_fails(
+    measured: List[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: Any) -> Dict[str, Any]:
+        raise ConfigError("peer", "rl_games_worker.py", "ended with 1: out of memory")
+
+    broken = {**peer_process.PEERS, "epo_default": fail}
+    monkeypatch.setattr(peer_process, "PEERS", broken)
+    with pytest.raises(ConfigError, match="out of memory"):
+        bench(capsys, "net=mlp", "also=epo_default")
+    content = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [row["peer"] for row in content["peers"]] == ["epo", "rl_games", "rl_games_passive"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("rounds=0", "rounds=0: use at least 1"),
+        ("dones=1.5", r"dones=1\.5: use a number from 0 to 1"),
+        ("also=rl_games_compile", "also=rl_games_compile: unknown; did you mean rl_games_compiled"),
+        ("algo=epo", "algo=epo: both sides are PPO"),
+    ],
+)
+def test_wrong_setting_is_one_line(measured: List[str], argument: str, message: str):
+    with pytest.raises(ConfigError, match=message):
+        epo_main(["bench", "peers", *SMALL, argument])
+    assert measured == []
+
+
+def test_help_explains_the_peers(capsys: pytest.CaptureFixture[str]):
+    epo_main(["bench", "peers", "--help"])
+    out = capsys.readouterr().out
+    for name in (*peers.ALWAYS, *peers.ALSO):
+        assert name in out and name in peer_process.PEERS
