@@ -100,7 +100,8 @@ class _Recurrence(torch.autograd.Function):
             of_hidden += of_outputs[t]
             _step_backward(gates[t], cells[t], bounded[t], of_hidden, of_cell, of_gates[t])
             of_cell *= keep[t]
-            of_hidden = (of_gates[t] @ recurrent_weight).to(of_cell.dtype).mul_(keep[t])
+            if t > 0 or ctx.needs_input_grad[1]:  # The first memory is data, as a rule.
+                of_hidden = (of_gates[t] @ recurrent_weight).to(of_cell.dtype).mul_(keep[t])
         rows = of_gates.flatten(0, 1).t()  # [4 H, T B]
         return (
             of_gates @ input_weight if ctx.needs_input_grad[0] else None,
@@ -109,7 +110,7 @@ class _Recurrence(torch.autograd.Function):
             None,
             rows @ x.flatten(0, 1),
             rows @ recurrent.flatten(0, 1),
-            of_gates.sum(0) if ctx.has_bias_per_sequence else rows.sum(1),
+            of_gates.sum(0 if ctx.has_bias_per_sequence else (0, 1)),
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, Optional
 
 from epo.config import Config
 from epo.envs import EnvError, VecEnv
+from epo.memory import keep_freed_memory
 from epo.record.csv import truncate
 from epo.record.progress import RunPlan, clock, short
 from epo.record.recorder import Recorder, build_recorder
@@ -43,6 +44,7 @@ def run(cfg: Config, make_env: Callable[[Config], VecEnv]) -> int:
     Raises:
         ConfigError: if the run folder, a checkpoint or the task cannot be used.
     """
+    keep_freed_memory()
     weights = checkpoint.load(Path(cfg.checkpoint)) if cfg.checkpoint else None
     start = start_run(cfg)
     if start.note:

@@ -21,6 +21,7 @@ from epo.cli.bench.timing import elapsed_s, rate
 from epo.config import Config
 from epo.envs import EnvSpec
 from epo.learner.aggregation import num_copies
+from epo.memory import keep_freed_memory
 from epo.record.progress import RunPlan
 from epo.record.recorder import build_recorder
 from epo.runner.loop import Loop
@@ -79,6 +80,7 @@ def measure(cfg: Config, done_probability: float, plan: Plan) -> Row:
         ConfigError: if the task or the trainer refuses the configuration.
     """
     torch.set_num_threads(plan.threads)
+    keep_freed_memory()  # as a run does
     cfg, device = copy.deepcopy(cfg), torch.device(cfg.device)
     env = SyntheticEnv(spec_of(cfg), device, cfg.seed, done_probability)
     with tempfile.TemporaryDirectory(prefix="epo-bench-") as name:
