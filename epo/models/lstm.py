@@ -68,11 +68,11 @@ class _Recurrence(torch.autograd.Function):
         bias: Tensor,
     ) -> Tuple[Tensor, Tensor]:
         (steps, num), units = x.shape[:2], hidden.shape[-1]
-        gates = x.new_empty(steps, num, 4 * units)
-        recurrent = x.new_empty(steps, num, units)  # hidden state entering each step, masked
-        cells = cell.new_empty(steps, num, units)  # likewise the cell state
-        bounded = torch.empty_like(cells)  # tanh of the cell state after each step
-        outputs = torch.empty_like(cells)
+        gates = _Steps(x, steps, num, 4 * units)
+        recurrent = _Steps(x, steps, num, units)  # hidden state entering each step, masked
+        cells = _Steps(cell, steps, num, units)  # likewise the cell state
+        bounded = _Steps(cell, steps, num, units)  # tanh of the cell state after each step
+        outputs = _Steps(cell, steps, num, units)
         for t in range(steps):
             torch.mul(hidden, keep[t], out=recurrent[t])
             torch.mul(cell, keep[t], out=cells[t])
@@ -81,11 +81,10 @@ class _Recurrence(torch.autograd.Function):
             gates[t].addmm_(recurrent[t], recurrent_weight.t())
             cell = _step(gates[t], cells[t], bounded[t], outputs[t])
             hidden = outputs[t]
-        ctx.save_for_backward(
-            x, gates, recurrent, cells, bounded, keep, input_weight, recurrent_weight
-        )
+        states = (part.joined() for part in (gates, recurrent, cells, bounded))
+        ctx.save_for_backward(x, *states, keep, input_weight, recurrent_weight)
         ctx.has_bias_per_sequence = bias.dim() == 2
-        return outputs, cell
+        return outputs.joined(), cell
 
     @staticmethod
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -94,14 +93,15 @@ class _Recurrence(torch.autograd.Function):
         x, gates, recurrent, cells, bounded, keep, input_weight, recurrent_weight = (
             ctx.saved_tensors
         )
-        of_gates = torch.empty_like(gates)
+        of_steps = _Steps(gates, *gates.shape)
         of_hidden, of_cell = torch.zeros_like(of_cell), of_cell.clone()
         for t in range(len(gates) - 1, -1, -1):
             of_hidden += of_outputs[t]
-            _step_backward(gates[t], cells[t], bounded[t], of_hidden, of_cell, of_gates[t])
+            _step_backward(gates[t], cells[t], bounded[t], of_hidden, of_cell, of_steps[t])
             of_cell *= keep[t]
             if t > 0 or ctx.needs_input_grad[1]:  # The first memory is data, as a rule.
-                of_hidden = (of_gates[t] @ recurrent_weight).to(of_cell.dtype).mul_(keep[t])
+                of_hidden = (of_steps[t] @ recurrent_weight).to(of_cell.dtype).mul_(keep[t])
+        of_gates = of_steps.joined()
         rows = of_gates.flatten(0, 1).t()  # [4 H, T B]
         return (
             of_gates @ input_weight if ctx.needs_input_grad[0] else None,
@@ -112,6 +112,29 @@ class _Recurrence(torch.autograd.Function):
             rows @ recurrent.flatten(0, 1),
             of_gates.sum(0 if ctx.has_bias_per_sequence else (0, 1)),
         )
+
+
+class _Steps:
+    """An empty tensor [T, ...] that is filled step by step.
+
+    Its steps are parts of one buffer. A compiler gets T tensors and joins them in the end: it would
+    copy the whole buffer for every write to a part.
+    """
+
+    def __init__(self, like: Tensor, *shape: int) -> None:
+        self._whole: Optional[Tensor] = None
+        if torch.compiler.is_compiling():
+            self._parts = [like.new_empty(shape[1:]) for _ in range(shape[0])]
+        else:
+            self._whole = like.new_empty(shape)
+            self._parts = list(self._whole.unbind(0))
+
+    def __getitem__(self, t: int) -> Tensor:
+        return self._parts[t]
+
+    def joined(self) -> Tensor:
+        """Give all steps."""
+        return torch.stack(self._parts) if self._whole is None else self._whole
 
 
 def _step(gates: Tensor, cell: Tensor, bounded: Tensor, hidden: Tensor) -> Tensor:

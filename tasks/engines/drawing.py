@@ -40,6 +40,11 @@ class Halo(NamedTuple):
     radius_m: float
 
 
+def shadow_size(height: int) -> int:
+    """Give the edge of the shadow map for pictures of this height: a power of two."""
+    return 2 ** round(math.log2(SHADOW_TEXELS * height))
+
+
 class Canvas:
     """An off-screen picture of fixed size on which worlds of like models are drawn.
 
@@ -57,7 +62,7 @@ class Canvas:
         visual = model.vis
         kept = visual.global_.offwidth, visual.global_.offheight, visual.quality.shadowsize
         visual.global_.offwidth, visual.global_.offheight = width, height
-        visual.quality.shadowsize = 2 ** round(math.log2(SHADOW_TEXELS * height))
+        visual.quality.shadowsize = shadow_size(height)
         try:
             self._gl, self._context = _open_context(model, width, height)
         finally:

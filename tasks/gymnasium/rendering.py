@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Tuple
@@ -98,12 +97,12 @@ def draw(env: Env, size: Size) -> np.ndarray:
 
 def _resize(renderer: Any, size: Size) -> None:
     """Choose the size of pictures before MuJoCo's OpenGL context is opened."""
-    from tasks.engines.drawing import SHADOW_TEXELS
+    from tasks.engines.drawing import shadow_size
 
     renderer.width, renderer.height = width, height = size
     visual = renderer.model.vis
     visual.global_.offwidth, visual.global_.offheight = width, height
-    visual.quality.shadowsize = 2 ** round(math.log2(SHADOW_TEXELS * height))
+    visual.quality.shadowsize = shadow_size(height)
 
 
 def _mujoco_renderer(env: Env) -> Any:
