@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from epo.config import NetworkCfg, NormalizerCfg
+from epo.config import ConfigError, NetworkCfg, NormalizerCfg
 from epo.models.actor_critic import ActorCritic
+from epo.models.compiled import OLDEST_TORCH, compile_network
 
 STEPS, NUM, WIDTH, AGENTS = 3, 4, 5, 2
 
@@ -34,6 +35,10 @@ def _results(model: ActorCritic) -> List[Tensor]:
     return [*output, *gradients, *step]
 
 
+TORCH = tuple(int(number) for number in torch.__version__.split(".")[:2])
+
+
+@pytest.mark.skipif(TORCH < OLDEST_TORCH, reason="this torch cannot trace the LSTM")
 @pytest.mark.parametrize("kind", ["lstm", "mlp"])
 def test_compiled_network_has_no_graph_breaks_and_gives_the_same(kind):
     model = _model(kind)
@@ -43,3 +48,9 @@ def test_compiled_network_has_no_graph_breaks_and_gives_the_same(kind):
     for found, expected in zip(_results(compiled), _results(model)):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     assert compiled.state_dict().keys() == model.state_dict().keys()
+
+
+def test_torch_that_cannot_trace_is_refused(monkeypatch):
+    monkeypatch.setattr(torch, "__version__", "2.4.1+cpu")
+    with pytest.raises(ConfigError, match=r"compile=true: torch 2\.4\.1.*use compile=false"):
+        compile_network(_model("mlp"))
