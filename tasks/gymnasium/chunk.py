@@ -10,7 +10,7 @@ from gymnasium import Env
 from tasks.gymnasium.buffers import Buffers
 from tasks.gymnasium.config import GymnasiumCfg
 from tasks.gymnasium.environments import make_env
-from tasks.gymnasium.rendering import Size, draw
+from tasks.gymnasium.picture import Size, draw
 from tasks.gymnasium.spaces import Actions, Observations
 
 Generators = List[Optional[Dict[str, Any]]]
@@ -77,7 +77,7 @@ class Chunk:
             raise self._failure(i, "step", error) from error
 
     def draw(self, index: int, size: Size) -> np.ndarray:
-        """Draw one of the environments, as `tasks.gymnasium.rendering.draw`.
+        """Draw one of the environments, as `tasks.gymnasium.picture.draw`.
 
         Raises:
             FailedError: naming the environment, whatever it raised.

@@ -19,7 +19,7 @@ from tasks.gymnasium.chunk import Chunk, FailedError
 from tasks.gymnasium.config import GymnasiumCfg
 from tasks.gymnasium.environments import control_dt_s, make_env
 from tasks.gymnasium.lookup import find_spec
-from tasks.gymnasium.rendering import Size
+from tasks.gymnasium.picture import Size
 from tasks.gymnasium.spaces import Actions, Observations
 from tasks.gymnasium.vectorization import choose_workers, make_stepper
 
@@ -132,9 +132,9 @@ class GymnasiumEnv:
         self._is_resumed = True
 
     def draw(self, index: int, size: Size) -> np.ndarray:
-        """Draw environment `index` as it is now, as `tasks.gymnasium.rendering.draw`.
+        """Draw environment `index` as it is now, as `tasks.gymnasium.picture.draw`.
 
-        Its `prepare` is needed before this is built.
+        `tasks.gymnasium.rendering.prepare` is needed before this is built.
         """
         assert isinstance(self._stepper, Chunk), "see prepare"
         with _failures():

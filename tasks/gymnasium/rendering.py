@@ -1,19 +1,19 @@
-"""Pictures of Gymnasium environments, drawn by the environments themselves."""
+"""What lets a Gymnasium task be drawn, and its renderer."""
 
 from __future__ import annotations
 
 import os
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Tuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-from gymnasium import Env
 
 from tasks.engines import opengl
 from tasks.errors import refuse
 from tasks.gymnasium.config import EXTRA, GymnasiumCfg
 from tasks.gymnasium.environments import make_env, uses_mujoco
 from tasks.gymnasium.lookup import find_spec, reason
+from tasks.gymnasium.picture import Size, draw
 
 if TYPE_CHECKING:
     from tasks.gymnasium.env import GymnasiumEnv
@@ -22,8 +22,6 @@ MODE = "rgb_array"
 """Render mode that gives pictures."""
 SDL_DRIVERS = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
 """What lets pygame draw without a display and be silent, unless the user has set it."""
-Size = Tuple[int, int]
-"""Width and height of a picture, pixels."""
 TRIAL_SIZE: Size = (64, 64)
 
 
@@ -74,37 +72,3 @@ def prepare(cfg: GymnasiumCfg) -> None:
                 opengl.give_up(error)
             way_out = f"it cannot be drawn here ({type(error).__name__}: {reason(error)})"
             refuse("task.env_id", cfg.env_id, f"{way_out}; try {EXTRA}")
-
-
-def draw(env: Env, size: Size) -> np.ndarray:
-    """Draw one environment as it is now: [height, width, 3] uint8, of `size` if MuJoCo draws it.
-
-    Raises:
-        Exception: of the environment, or ValueError if what it gives is no picture.
-    """
-    renderer = _mujoco_renderer(env)
-    if renderer is not None and renderer.viewer is None:
-        _resize(renderer, size)
-    elif renderer is not None:
-        # Gymnasium does not, and would draw in the context of the environment drawn last, which
-        # goes well only while both are alike.
-        renderer.viewer.make_context_current()
-    picture = np.asarray(env.render())
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3:
-        raise ValueError(f"render gives {picture.dtype}{list(picture.shape)}, not [H, W, 3] uint8")
-    return picture
-
-
-def _resize(renderer: Any, size: Size) -> None:
-    """Choose the size of pictures before MuJoCo's OpenGL context is opened."""
-    from tasks.engines.drawing import shadow_size
-
-    renderer.width, renderer.height = width, height = size
-    visual = renderer.model.vis
-    visual.global_.offwidth, visual.global_.offheight = width, height
-    visual.quality.shadowsize = shadow_size(height)
-
-
-def _mujoco_renderer(env: Env) -> Any:
-    """Give what Gymnasium's MuJoCo environments draw with; None for other environments."""
-    return getattr(env.unwrapped, "mujoco_renderer", None)

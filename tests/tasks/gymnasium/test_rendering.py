@@ -17,7 +17,7 @@ from tasks.engines.config import AutoCfg
 from tasks.gymnasium.config import GymnasiumCfg
 from tasks.gymnasium.env import GymnasiumEnv
 from tasks.gymnasium.environments import make_env
-from tasks.gymnasium.rendering import draw
+from tasks.gymnasium.picture import draw
 from tests.tasks.gymnasium.toys import TOYS
 from tests.tasks.opengl import needs_opengl
 
