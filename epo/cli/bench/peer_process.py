@@ -8,15 +8,16 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple
 
+from epo import OPENMP
 from epo.cli.bench import peer_job
 from epo.cli.bench.peer_job import Comparison, Plan
 from epo.cli.bench.report import Row
 from epo.config import ConfigError
 
 WORKER = Path(__file__).with_name("rl_games_worker.py")
-REFERENCES = ("rl_games", "rl_games_passive", "rl_games_compiled")
+REFERENCES = ("rl_games", "rl_games_our_openmp", "rl_games_compiled")
 """Peers of which the fastest is what ratios are measured against."""
 
 
@@ -54,7 +55,7 @@ def ours(comparison: Comparison, setup: Setup, same: bool = True, precision: str
         f"dones={plan.dones}",
     ]
     command = [sys.executable, "-m", "epo", "bench", "learn", *settings, *measuring]
-    row = _measured(command, environ(plan.threads, os.environ.get("OMP_WAIT_POLICY")))
+    row = _measured(command, environ(plan.threads))
     expected = {"num_envs": comparison.spec.num_envs, "precision": precision}
     for name, value in expected.items():
         if row[name] != value:
@@ -65,7 +66,7 @@ def ours(comparison: Comparison, setup: Setup, same: bool = True, precision: str
 def rl_games(
     comparison: Comparison,
     setup: Setup,
-    wait_policy: Optional[str] = None,
+    has_our_openmp: bool = False,
     is_compiled: bool = False,
 ) -> Row:
     """Measure rl_games' PPO by `rl_games_worker`.
@@ -73,7 +74,7 @@ def rl_games(
     Args:
         comparison: what to run.
         setup: how.
-        wait_policy: OMP_WAIT_POLICY of its process; None: not set, as rl_games is usually run.
+        has_our_openmp: its threads wait as ours do, see `epo.OPENMP`; else as rl_games' own.
         is_compiled: wrap its network in `torch.compile`, as its own command does.
 
     Raises:
@@ -82,7 +83,11 @@ def rl_games(
     job = peer_job.job(comparison, setup.plan, is_compiled)
     # Isolated from our packages: neither PYTHONPATH nor the script's folder are searched.
     command = [str(setup.peer_python), "-I", str(WORKER)]
-    row = _measured(command, environ(setup.plan.threads, wait_policy), json.dumps(job))
+    environment = environ(setup.plan.threads)
+    if not has_our_openmp:
+        for name in OPENMP:
+            environment.pop(name, None)
+    row = _measured(command, environment, json.dumps(job))
     peer_job.check_work(row["work"], comparison.work)
     return row
 
@@ -90,7 +95,7 @@ def rl_games(
 PEERS: Dict[str, Measure] = {
     "epo": ours,
     "rl_games": rl_games,
-    "rl_games_passive": partial(rl_games, wait_policy="PASSIVE"),
+    "rl_games_our_openmp": partial(rl_games, has_our_openmp=True),
     "epo_bf16": partial(ours, precision="bf16"),
     "epo_default": partial(ours, same=False),
     "rl_games_compiled": partial(rl_games, is_compiled=True),
@@ -98,17 +103,9 @@ PEERS: Dict[str, Measure] = {
 """The peers by name; what they are: `USAGE` of `peers`."""
 
 
-def environ(threads: int, wait_policy: Optional[str]) -> Dict[str, str]:
-    """Give the environment of a process: this one's, but for its OpenMP threads.
-
-    `epo` itself set OMP_WAIT_POLICY of this process when it was imported, so it must not be
-    handed on unasked.
-    """
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    environment.pop("OMP_WAIT_POLICY", None)
-    if wait_policy is not None:
-        environment["OMP_WAIT_POLICY"] = wait_policy
-    return environment
+def environ(threads: int) -> Dict[str, str]:
+    """Give the environment of a process: this one's, `epo.OPENMP` included, and its threads."""
+    return {**os.environ, "OMP_NUM_THREADS": str(threads)}
 
 
 def _measured(command: List[str], environment: Dict[str, str], text: str = "") -> Row:

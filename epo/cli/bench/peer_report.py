@@ -47,7 +47,9 @@ def report(measured: Sequence[Measured], machine: Mapping[str, Any]) -> None:
         title = [comparison.spec.name, settings, machine["device_name"]]
         print_table(" · ".join([*title, f"{machine['threads']} threads"]), COLUMNS, rows)
         print(f"the same work: {work_text(comparison.work)}")
-        print("ratio: within a round, to the fastest process of rl_games\n")
+        print(
+            "ratio: within a round, to the way to run rl_games that is the fastest by its median\n"
+        )
         print_json(
             bench="peers",
             **machine,
@@ -87,14 +89,21 @@ def summary(rounds: Sequence[Round]) -> List[Row]:
 
 
 def ratios(rounds: Sequence[Round], peer: str) -> List[float]:
-    """Give the peer's rate over the fastest rate of rl_games, of each complete round."""
+    """Give the peer's rate over that of rl_games, of each complete round.
+
+    Of several ways to run rl_games it is the one with the best median: the best of each round would
+    be the luckiest of several measurements against one.
+    """
     complete = [found for found in rounds if len(found) == len(rounds[0])]
-    return [
-        found[peer]["samples_per_s"] / max(found[name]["samples_per_s"] for name in references)
-        for found in complete
-        for references in [[name for name in REFERENCES if name in found]]
-        if references
-    ]
+    medians = {
+        name: statistics.median(found[name]["samples_per_s"] for found in complete)
+        for name in REFERENCES
+        if name in complete[0]
+    }
+    if not medians:
+        return []
+    reference = max(medians, key=lambda name: medians[name])
+    return [found[peer]["samples_per_s"] / found[reference]["samples_per_s"] for found in complete]
 
 
 def spread(values: Sequence[float]) -> Any:

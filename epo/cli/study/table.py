@@ -92,7 +92,7 @@ def _definitions(study: StudyCfg) -> List[str]:
     lines = [
         f"A run's number is the mean of `{study.metric}` over the last {SHARE} of its frames. That "
         "column is of the training policy with its exploration noise, in every iteration the mean "
-        "over the last finished episode of every environment (0 before its first). It is no "
+        "over the last finished episode of every environment that has ended one. It is no "
         "separate evaluation.",
         "Every training seed is one sample; episodes are none. ± is the standard error over "
         "seeds, IQM the interquartile mean with its 95 % bootstrap interval "

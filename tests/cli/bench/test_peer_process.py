@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from epo import OPENMP
 from epo.cli.bench import peer_process
 from epo.cli.bench.peer_job import Comparison, Plan, comparisons
-from epo.cli.bench.peer_process import Setup, environ, ours, rl_games
+from epo.cli.bench.peer_process import Setup, ours, rl_games
 from epo.config import ConfigError
 from tests.cli.bench.test_peer_job import SMALL
 
@@ -30,11 +31,18 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     monkeypatch.setattr(peer_process, "WORKER", path)
 
 
-def test_wait_policy_of_epo_is_not_handed_on(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
-    plain, passive = environ(3, None), environ(3, "PASSIVE")
-    assert "OMP_WAIT_POLICY" not in plain and passive["OMP_WAIT_POLICY"] == "PASSIVE"
-    assert plain["OMP_NUM_THREADS"] == passive["OMP_NUM_THREADS"] == "3"
+def test_openmp_settings_of_epo_are_handed_on_only_if_asked(
+    small: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in OPENMP.items():
+        monkeypatch.setenv(name, value)
+    row = json.dumps({"work": small.work})
+    code = "import json, os\nnames = " + repr(["OMP_NUM_THREADS", *OPENMP])
+    code += f"\nseen = {{name: os.environ.get(name) for name in names}}\nrow = json.loads({row!r})"
+    worker(tmp_path, monkeypatch, code + "\nprint(json.dumps({**row, 'seen': seen}))")
+    threads = {"OMP_NUM_THREADS": "1"}
+    assert rl_games(small, SETUP)["seen"] == {**threads, **dict.fromkeys(OPENMP)}
+    assert rl_games(small, SETUP, has_our_openmp=True)["seen"] == {**threads, **OPENMP}
 
 
 def test_ours_is_measured_by_bench_learn(small: Comparison):

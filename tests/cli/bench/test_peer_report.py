@@ -10,8 +10,8 @@ from epo.cli.bench.peer_report import Round, ratio_text, ratios, summary
 
 
 def rounds(*rates: List[float]) -> List[Round]:
-    """Give rounds of epo, rl_games and rl_games_passive, as far as there are rates."""
-    names = ("epo", "rl_games", "rl_games_passive")
+    """Give rounds of epo, rl_games and rl_games_our_openmp, as far as there are rates."""
+    names = ("epo", "rl_games", "rl_games_our_openmp")
     return [
         {
             name: {
@@ -28,23 +28,23 @@ def rounds(*rates: List[float]) -> List[Round]:
     ]
 
 
-def test_ratio_is_to_the_fastest_of_rl_games_within_a_round():
+def test_ratio_is_within_a_round_to_the_rl_games_of_the_best_median():
     measured = rounds([12.0, 4.0, 6.0], [12.0, 8.0, 3.0], [9.0, 3.0, 3.0])
-    assert ratios(measured, "epo") == [2.0, 1.5, 3.0]
-    assert ratios(measured, "rl_games") == [4.0 / 6.0, 1.0, 1.0]
+    assert ratios(measured, "epo") == [3.0, 1.5, 3.0]
+    assert ratios(measured, "rl_games_our_openmp") == [1.5, 3.0 / 8.0, 1.0]
 
 
 def test_summary_has_medians_and_ranges():
     ours, theirs, _ = summary(rounds([12.0, 4.0, 6.0], [12.0, 8.0, 3.0], [9.0, 3.0, 3.0]))
     assert (ours["peer"], theirs["peer"]) == ("epo", "rl_games")
     assert [ours[f"samples_per_s{end}"] for end in ("", "_min", "_max")] == [12.0, 9.0, 12.0]
-    assert [ours[f"ratio{end}"] for end in ("", "_min", "_max")] == [2.0, 1.5, 3.0]
+    assert [ours[f"ratio{end}"] for end in ("", "_min", "_max")] == [3.0, 1.5, 3.0]
     assert theirs["rollout_s"] == 0.25 and theirs["peak_mem_mb"] == 40.0
-    assert ratio_text(ours) == "2.00 (1.50–3.00)"
+    assert ratio_text(ours) == "3.00 (1.50–3.00)"
 
 
 def test_incomplete_round_counts_for_rates_only():
-    # rl_games_passive, perhaps the faster one, was not measured in the second round.
+    # rl_games_our_openmp, perhaps the faster one, was not measured in the second round.
     ours, *_ = summary(rounds([12.0, 4.0, 6.0], [16.0, 1.0]))
     assert (ours["ratio"], ours["ratio_max"], ours["samples_per_s"]) == (2.0, 2.0, 14.0)
 

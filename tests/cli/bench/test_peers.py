@@ -13,7 +13,7 @@ from epo.cli.bench import peer_environment, peer_process, peers
 from epo.config import ConfigError
 from tests.cli.bench.test_peer_job import SMALL
 
-RATES = {"epo": 30.0, "rl_games": 10.0, "rl_games_passive": 20.0, "epo_default": 25.0}
+RATES = {"epo": 30.0, "rl_games": 10.0, "rl_games_our_openmp": 20.0, "epo_default": 25.0}
 
 
 @pytest.fixture()
@@ -46,12 +46,12 @@ def test_rounds_alternate_and_ratios_are_printed(
     measured: List[str], capsys: pytest.CaptureFixture[str]
 ):
     (content,) = bench(capsys, "net=mlp", "rounds=2", "also=epo_default")
-    names = ["epo", "rl_games", "rl_games_passive", "epo_default"]
+    names = ["epo", "rl_games", "rl_games_our_openmp", "epo_default"]
     assert measured == [*names, *reversed(names)]
     assert {row["peer"]: row["ratio"] for row in content["peers"]} == {
         "epo": 1.5,
         "rl_games": 0.5,
-        "rl_games_passive": 1.0,
+        "rl_games_our_openmp": 1.0,
         "epo_default": 1.25,
     }
     assert (content["num_envs"], content["net"], content["work"]["samples"]) == (8, "mlp", 128)
@@ -79,7 +79,7 @@ def test_what_was_measured_is_printed_if_a_later_peer_fails(
     with pytest.raises(ConfigError, match="out of memory"):
         bench(capsys, "net=mlp", "also=epo_default")
     content = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert [row["peer"] for row in content["peers"]] == ["epo", "rl_games", "rl_games_passive"]
+    assert [row["peer"] for row in content["peers"]] == ["epo", "rl_games", "rl_games_our_openmp"]
 
 
 @pytest.mark.parametrize(
