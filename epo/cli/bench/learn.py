@@ -5,7 +5,6 @@ The trainer is the real one, with its recorder and its checkpoints; the environm
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import List, NamedTuple, Sequence, Tuple
 
@@ -17,6 +16,7 @@ from epo.cli.bench.report import (
     print_json,
     print_table,
     rate_column,
+    ratio_text,
 )
 from epo.cli.bench.variants import Variant, differing, variants
 from epo.config import Config, ConfigError
@@ -35,8 +35,9 @@ USAGE = """usage: python -m epo bench learn [repetitions=5] [warm_up=2] [threads
                   algo=ppo num_envs=1536, the published network, 16 steps, 2 epochs, 4 minibatches
                   algo=epo num_agents=64          algo=ppo num_envs=1536,3072
 
-A table, then a line of JSON for every row. On a CPU the memory is the process's peak so far:
-it is a row's own only where the row is the first. `bench scaling` gives every row a process.
+A table, then a line of JSON for every row. Iterations of all rows take turns, so that their
+ratio (of trained samples/s, to the first row) holds on a noisy machine. On a CPU the memory is the
+peak of the process with all rows; `bench scaling` gives every row a process.
 """
 BEFORE = ("algo=ppo", "num_envs=1536")
 """What holds unless the command line says otherwise, or names an experiment."""
@@ -49,6 +50,7 @@ COLUMNS = (
     number_column("envs", "num_envs"),
     rate_column("samples/s", "samples_per_s"),
     number_column("trained samples/s", "trained_samples_per_s"),
+    Column("ratio", ratio_text),
     number_column("rollout s", "rollout_s", "{:.4g}"),
     number_column("update s", "update_s", "{:.4g}"),
     number_column("update/products", "matmul_share", "{:.1%}"),
@@ -85,7 +87,7 @@ class Case(NamedTuple):
 def main(arguments: Sequence[str]) -> None:
     """Measure every variant of the command line, print a table and lines of JSON.
 
-    What was measured is also printed if a later variant fails or Ctrl-C is pressed.
+    All variants are built first; then their iterations take turns.
 
     Raises:
         ConfigError: at a wrong setting.
@@ -99,15 +101,8 @@ def main(arguments: Sequence[str]) -> None:
 
     threads = options.threads or min(MAX_THREADS, granted_cores())
     plan = Plan(options.warm_up, options.repetitions, threads, options.shares)
-    rows: List[Row] = []
-    try:
-        for case in compared:
-            row = measure(case.cfg, case.done_probability, plan)
-            rows.append({**row, "settings": list(case.variant.settings)})
-            print(progress(rows[-1]), file=sys.stderr, flush=True)
-    finally:
-        if rows:
-            report(rows)
+    rows = measure([(case.cfg, case.done_probability) for case in compared], plan)
+    report([{**row, "settings": list(case.variant.settings)} for row, case in zip(rows, compared)])
 
 
 def read(arguments: Sequence[str]) -> Tuple[LearnOptions, List[Case]]:
@@ -161,12 +156,6 @@ def _spelled_out(argument: str) -> str:
     """Replace the short name of the kind of network."""
     name, _, value = argument.partition("=")
     return f"algo.network.kind={value}" if name == "net" else argument
-
-
-def progress(row: Row) -> str:
-    """Say what one row found, while the next one is measured."""
-    what = " ".join([*row["settings"], f"dones={row['dones']:g}"])
-    return f"{what}: {row['samples_per_s']:,.0f} samples/s"
 
 
 def report(rows: Sequence[Row]) -> None:

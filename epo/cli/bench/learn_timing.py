@@ -1,13 +1,14 @@
-"""Times of one configuration's iterations over environments that cost nothing."""
+"""Times of iterations over environments that cost nothing."""
 
 from __future__ import annotations
 
 import copy
 import statistics
 import tempfile
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import List, NamedTuple
+from typing import Iterator, List, NamedTuple, Sequence, Tuple
 
 import torch
 
@@ -17,7 +18,7 @@ from epo.cli.bench.overhead import overhead_share
 from epo.cli.bench.plain_products import matmul_shares
 from epo.cli.bench.report import Row, rate_fields
 from epo.cli.bench.synthetic import SyntheticEnv
-from epo.cli.bench.timing import elapsed_s, rate
+from epo.cli.bench.timing import Rate, elapsed_s, rate
 from epo.config import Config
 from epo.envs import EnvSpec
 from epo.learner.aggregation import num_copies
@@ -65,22 +66,57 @@ class Times(NamedTuple):
     update: List[float]
 
 
-def measure(cfg: Config, done_probability: float, plan: Plan) -> Row:
-    """Time the trainer of a resolved configuration in a run folder that is thrown away.
+class Bench(NamedTuple):
+    """A configuration that is ready to be timed.
+
+    Attributes:
+        loop: of its trainer, over environments that cost nothing.
+        folder: its run folder, which is thrown away.
+        done_probability: that an episode ends at a step.
+    """
+
+    loop: Loop
+    folder: RunFolder
+    done_probability: float
+
+
+def measure(configurations: Sequence[Tuple[Config, float]], plan: Plan) -> List[Row]:
+    """Time the trainers of resolved configurations, an iteration of each in turn.
+
+    What the machine does beside it then strikes all of them alike.
 
     Args:
-        cfg: validated and resolved configuration; of its task only the shapes are taken.
-        done_probability: that an episode ends at a step.
+        configurations: each validated and resolved, with the probability that an episode ends at
+            a step; of the tasks only the shapes are taken.
         plan: how to measure.
 
     Returns:
-        The row: what was measured and where, rates, medians of times, memory, shares.
+        A row for each: what was measured and where, rates, ratio to the first one, medians of
+        times, memory of the process, shares.
 
     Raises:
-        ConfigError: if the task or the trainer refuses the configuration.
+        ConfigError: if a task or a trainer refuses its configuration.
     """
     torch.set_num_threads(plan.threads)
     keep_freed_memory()  # as a run does
+    with ExitStack() as stack:
+        benches = [stack.enter_context(opened(*found)) for found in configurations]
+        times = time_in_turn([bench.loop for bench in benches], plan.warm_up, plan.repetitions)
+        memory = [peak_memory_mb(bench.loop.env.device) for bench in benches]
+        rows: List[Row] = []
+        for bench, own, peak_mem_mb in zip(benches, times, memory):
+            row = {**described(bench, plan), **rates(bench.loop, own)}
+            row.update(rate_fields("ratio", ratio(bench.loop, own, benches[0].loop, times[0])))
+            row.update(shares(bench, row, plan))
+            release_memory(bench.loop.env.device)
+            row.update(peak_mem_mb=peak_mem_mb, versions=versions(row["device"], {}))
+            rows.append(row)
+    return rows
+
+
+@contextmanager
+def opened(cfg: Config, done_probability: float) -> Iterator[Bench]:
+    """Build a configuration's trainer in a run folder that is thrown away."""
     cfg, device = copy.deepcopy(cfg), torch.device(cfg.device)
     env = SyntheticEnv(spec_of(cfg), device, cfg.seed, done_probability)
     with tempfile.TemporaryDirectory(prefix="epo-bench-") as name:
@@ -90,14 +126,7 @@ def measure(cfg: Config, done_probability: float, plan: Plan) -> Row:
         folder.begin(cfg)
         title = RunPlan(f"{env.spec.name} · {cfg.algo.name}", "bench", name)
         with build_recorder(folder.path, cfg.record, title, as_plain(cfg)) as recorder:
-            loop = make_loop(cfg, env, recorder)
-            times = time_iterations(loop, plan.warm_up, plan.repetitions)
-            memory = peak_memory_mb(device)
-            row = {**described(loop, plan, done_probability), **rates(loop, times)}
-            row.update(shares(loop, folder, row, plan))
-    del loop
-    release_memory(device)
-    return {**row, "peak_mem_mb": memory, "versions": versions(cfg.device, {})}
+            yield Bench(make_loop(cfg, env, recorder), folder, done_probability)
 
 
 def spec_of(cfg: Config) -> EnvSpec:
@@ -110,21 +139,31 @@ def spec_of(cfg: Config) -> EnvSpec:
     return replace(env.spec, num_envs=cfg.num_envs)
 
 
-def time_iterations(loop: Loop, warm_up: int, repetitions: int) -> Times:
-    """Run iterations, the device waited for around each; the parts are the trainer's own split."""
-    for _ in range(warm_up):
-        loop.iterate()
-    times = Times([], [], [])
+def time_in_turn(loops: Sequence[Loop], warm_up: int, repetitions: int) -> List[Times]:
+    """Run iterations, the device waited for around each; the parts are the trainers' own split."""
+    for loop in loops:
+        for _ in range(warm_up):
+            loop.iterate()
+    times = [Times([], [], []) for _ in loops]
     for _ in range(repetitions):
-        times.iteration.append(elapsed_s(loop.env.device, loop.iterate))
-        found = loop.last_metrics
-        times.rollout.append(found["act_s"] + found["sim_s"])
-        times.update.append(found["learn_s"])
+        for loop, own in zip(loops, times):
+            own.iteration.append(elapsed_s(loop.env.device, loop.iterate))
+            found = loop.last_metrics
+            own.rollout.append(found["act_s"] + found["sim_s"])
+            own.update.append(found["learn_s"])
     return times
 
 
-def described(loop: Loop, plan: Plan, done_probability: float) -> Row:
+def ratio(loop: Loop, times: Times, first: Loop, of_first: Times) -> Rate:
+    """Give the rate of trained samples over that of the first row, of each turn."""
+    samples = trained_samples(loop) / trained_samples(first)
+    found = [samples * there / here for here, there in zip(times.iteration, of_first.iteration)]
+    return Rate(statistics.median(found), min(found), max(found))
+
+
+def described(bench: Bench, plan: Plan) -> Row:
     """Say what is measured, and on what."""
+    loop = bench.loop
     cfg, spec = loop.cfg, loop.env.spec
     return {
         "device": cfg.device,
@@ -138,7 +177,7 @@ def described(loop: Loop, plan: Plan, done_probability: float) -> Row:
         "net": cfg.algo.network.kind,
         "precision": cfg.precision,
         "threads": plan.threads,
-        "dones": done_probability,
+        "dones": bench.done_probability,
         "warm_up": plan.warm_up,
         "repetitions": plan.repetitions,
     }
@@ -150,15 +189,19 @@ def rates(loop: Loop, times: Times) -> Row:
     A sample is a step of an environment; a trained one also a relabelled step.
     """
     own = loop.frames_per_iteration
-    horizon = own // loop.env.spec.num_envs
-    trained = own + relabelled_sequences(loop) * horizon
     return {
         **rate_fields("samples_per_s", rate(own, times.iteration)),
-        "trained_samples_per_s": rate(trained, times.iteration).median,
+        "trained_samples_per_s": rate(trained_samples(loop), times.iteration).median,
         "iteration_s": statistics.median(times.iteration),
         "rollout_s": statistics.median(times.rollout),
         "update_s": statistics.median(times.update),
     }
+
+
+def trained_samples(loop: Loop) -> int:
+    """Count the steps that an iteration learns from, relabelled ones included."""
+    own = loop.frames_per_iteration
+    return own + relabelled_sequences(loop) * (own // loop.env.spec.num_envs)
 
 
 def relabelled_sequences(loop: Loop) -> int:
@@ -170,11 +213,12 @@ def relabelled_sequences(loop: Loop) -> int:
     return num_copies(num_agents, aggregation) * learners * loop.learner.block
 
 
-def shares(loop: Loop, folder: RunFolder, row: Row, plan: Plan) -> Row:
+def shares(bench: Bench, row: Row, plan: Plan) -> Row:
     """Compare the times with plain matrix products, and find the overhead; None: not measured."""
     found: Row = dict.fromkeys(SHARES)
+    loop = bench.loop
     if plan.with_shares and isinstance(loop, Trainer):
         seconds = row["rollout_s"], row["update_s"], row["iteration_s"]
         found.update(matmul_shares(loop, relabelled_sequences(loop), *seconds))
-        found["overhead_share"] = overhead_share(loop, folder, plan.repetitions)
+        found["overhead_share"] = overhead_share(loop, bench.folder, plan.repetitions)
     return found

@@ -15,6 +15,7 @@ from epo.cli.bench.report import (
     print_table,
     rate_column,
     rate_fields,
+    ratio_text,
 )
 from epo.cli.bench.timing import Rate
 
@@ -26,7 +27,7 @@ COLUMNS = (
     number_column("rollout s", "rollout_s", "{:.4g}"),
     number_column("update s", "update_s", "{:.4g}"),
     number_column("memory MB", "peak_mem_mb"),
-    Column("ratio to rl_games", lambda row: ratio_text(row)),
+    Column("ratio to rl_games", ratio_text),
 )
 
 
@@ -109,13 +110,6 @@ def ratios(rounds: Sequence[Round], peer: str) -> List[float]:
 def spread(values: Sequence[float]) -> Any:
     """Give median, least and greatest; None of nothing."""
     return Rate(statistics.median(values), min(values), max(values)) if values else None
-
-
-def ratio_text(row: Row) -> str:
-    """Show the ratio's median, and the range behind it."""
-    if row["ratio"] is None:
-        return "–"
-    return f"{row['ratio']:.2f} ({row['ratio_min']:.2f}–{row['ratio_max']:.2f})"
 
 
 def work_text(work: Work) -> str:

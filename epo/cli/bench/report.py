@@ -57,6 +57,13 @@ def rate_column(header: str, name: str) -> Column:
     return Column(header, text)
 
 
+def ratio_text(row: Row) -> str:
+    """Show the median of a row's `ratio`, and the range behind it."""
+    if row["ratio"] is None:
+        return "–"
+    return f"{row['ratio']:.2f} ({row['ratio_min']:.2f}–{row['ratio_max']:.2f})"
+
+
 def number_column(header: str, name: str, form: str = "{:,.0f}") -> Column:
     """Show a number in the given form, and a dash where it was not measured."""
     return Column(header, lambda row: "–" if row[name] is None else form.format(row[name]))

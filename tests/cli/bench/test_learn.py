@@ -113,20 +113,21 @@ def test_bench_leaves_no_run_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_measured_is_printed_if_a_later_variant_fails(
+def test_rows_take_turns_and_are_compared_with_the_first(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    real = epo.cli.bench.learn_timing.measure
+    turns = []
 
-    def fail_at_eight(cfg: Any, *arguments: Any) -> Any:
-        if cfg.num_envs == 8:
-            raise RuntimeError("out of memory")
-        return real(cfg, *arguments)
+    def seconds(device: torch.device, iterate: Any) -> float:
+        iterate()
+        turns.append(iterate.__self__.env.spec.num_envs)
+        return 1.0 if turns[-1] == 8 else 2.0
 
-    monkeypatch.setattr(epo.cli.bench.learn_timing, "measure", fail_at_eight)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        epo_main(["bench", "learn", *QUICK, "shares=false", "num_envs=4,8"])
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["num_envs"] == 4
+    monkeypatch.setattr(epo.cli.bench.learn_timing, "elapsed_s", seconds)
+    first, second = bench(capsys, "num_envs=8,4", "shares=false", "repetitions=2")
+    assert turns == [8, 4, 8, 4]
+    # Half the samples in twice the time.
+    assert (first["ratio"], second["ratio"], second["ratio_max"]) == (1.0, 0.25, 0.25)
 
 
 @pytest.mark.parametrize("kind", ["forward", "input", "weight"])

@@ -6,7 +6,8 @@ from typing import List
 
 import pytest
 
-from epo.cli.bench.peer_report import Round, ratio_text, ratios, summary
+from epo.cli.bench.peer_report import Round, ratios, summary
+from epo.cli.bench.report import ratio_text
 
 
 def rounds(*rates: List[float]) -> List[Round]:
