@@ -50,7 +50,6 @@ COLUMNS = (
     number_column("envs", "num_envs"),
     rate_column("samples/s", "samples_per_s"),
     number_column("trained samples/s", "trained_samples_per_s"),
-    Column("ratio", ratio_text),
     number_column("rollout s", "rollout_s", "{:.4g}"),
     number_column("update s", "update_s", "{:.4g}"),
     number_column("update/products", "matmul_share", "{:.1%}"),
@@ -163,8 +162,9 @@ def report(rows: Sequence[Row]) -> None:
     compared = differing([[*row["settings"], f"dones={row['dones']:g}"] for row in rows])
     marked = [{**row, "marks": " ".join(lines)} for row, lines in zip(rows, compared)]
     marks = [Column("settings", lambda row: row["marks"])] if any(compared) else []
+    ratios = [Column("ratio", ratio_text)] if len(rows) > 1 else []
     first = rows[0]
     title = [first["task"], first["device_name"], f"{first['threads']} threads"]
-    print_table(" · ".join(title), [*marks, *COLUMNS], marked)
+    print_table(" · ".join(title), [*marks, *ratios, *COLUMNS], marked)
     for row in rows:
         print_json(bench="learn", **row)
