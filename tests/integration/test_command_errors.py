@@ -90,5 +90,4 @@ def test_help_names_groups_and_settings(tmp_path: Path):
     assert "AllegroKukaRegrasping" in result.stdout and "num_agents" in result.stdout
     groups = {line.partition(":")[0] for line in result.stdout.splitlines() if ": " in line}
     assert {"task", "algo", "engine", "experiment"} <= groups
-    assert "study" not in groups  # which is nothing that train.py could choose
     assert list(tmp_path.iterdir()) == []
