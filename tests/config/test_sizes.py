@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import List
 
 import pytest
@@ -9,7 +10,11 @@ import pytest
 from epo import validation
 from tests.composed import CONFIG_DIR, composed
 
-ALGORITHMS = sorted(path.stem for path in (CONFIG_DIR / "algo").glob("*.yaml"))
+ALGORITHMS = [
+    pytest.param(name, marks=pytest.mark.skipif(not has_it, reason="rl_games is not installed"))
+    for name in sorted(path.stem for path in (CONFIG_DIR / "algo").glob("*.yaml"))
+    for has_it in [name != "rl_games_ppo" or find_spec("rl_games") is not None]
+]
 WITH_POPULATION = {"epo", "epo_official", "pbt", "sapg"}
 
 

@@ -18,6 +18,7 @@ from tests.tasks.allegro_kuka.doubles import CFG, task_cfg
 @pytest.fixture
 def folder(isaacgym: Path) -> Path:
     import_isaacgymenvs()
+    task_cfg("AllegroKukaThrow")  # composed now, since not inside of another composition
     return isaacgym / "isaacgymenvs" / "cfg"
 
 
