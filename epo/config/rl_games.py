@@ -147,10 +147,21 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> Dict[str, Any]:
 
 
 def check_rl_games(cfg: Config) -> None:
+    """Refuse what rl_games cannot do, and to run without it.
+
+    Raises:
+        ConfigError: at the first of them.
+    """
+    check_translatable(cfg)
+    if find_spec("rl_games") is None:
+        raise ConfigError("algo.trainer", "rl_games", f"rl_games is not installed; {EXTRA}")
+
+
+def check_translatable(cfg: Config) -> None:
     """Refuse what rl_games cannot do, and settings that it would silently get wrong.
 
     Raises:
-        ConfigError: at the first of them, or if rl_games is not installed.
+        ConfigError: at the first of them.
     """
     for name, fixed in FIXED.items():
         value = reduce(getattr, name.split("."), cfg.algo)
@@ -161,8 +172,6 @@ def check_rl_games(cfg: Config) -> None:
     _check_overrides(cfg.algo)
     if cfg.num_envs != "auto":
         _check_minibatches(cfg.algo, int(cfg.num_envs))
-    if find_spec("rl_games") is None:
-        raise ConfigError("algo.trainer", "rl_games", f"rl_games is not installed; {EXTRA}")
 
 
 def _check_overrides(algo: AlgoCfg) -> None:

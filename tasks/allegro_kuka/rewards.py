@@ -76,11 +76,9 @@ def score(
     fingertip = fingertip.sum(0)
     if not reward.fingertip_after_lifting:
         fingertip = fingertip * ~lifted
-    keypoint, closest_keypoint = approach(
-        episode.closest_keypoint, geometry.keypoint_distance, _MAX_KEYPOINT_STEP_M
-    )
-    reach = (tolerance * cfg.keypoint_scale).to(object_height.dtype)
-    near = (geometry.keypoint_distance <= reach) & valid
+    distance = geometry.keypoint_distance
+    keypoint, closest_keypoint = approach(episode.closest_keypoint, distance, _MAX_KEYPOINT_STEP_M)
+    near = _is_near(cfg, geometry, tolerance) & valid
     near_steps = hold(episode.near_steps, near, cfg.consecutive_hold)
     success = near & (near_steps >= cfg.success_hold_steps)
     arm_speed, hand_speed = joint_speeds(joint_vel)
@@ -106,6 +104,12 @@ def score(
         closest_fingertip=closest_fingertip,
     )
     return Score(terms, success, after)
+
+
+def _is_near(cfg: AllegroKukaCfg, geometry: Geometry, tolerance: Tensor) -> Tensor:
+    """Tell which objects [N] have every keypoint within the tolerance."""
+    reach = (tolerance * cfg.keypoint_scale).to(geometry.keypoint_distance.dtype)
+    return geometry.keypoint_distance <= reach
 
 
 def lifting(

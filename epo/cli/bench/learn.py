@@ -98,10 +98,14 @@ def main(arguments: Sequence[str]) -> None:
     # Imports torch: what came before answered at once.
     from epo.cli.bench.learn_timing import Plan, measure
 
-    threads = options.threads or min(MAX_THREADS, granted_cores())
-    plan = Plan(options.warm_up, options.repetitions, threads, options.shares)
+    plan = Plan(options.warm_up, options.repetitions, num_threads(options.threads), options.shares)
     rows = measure([(case.cfg, case.done_probability) for case in compared], plan)
     report([{**row, "settings": list(case.variant.settings)} for row, case in zip(rows, compared)])
+
+
+def num_threads(asked: int) -> int:
+    """Give the threads to measure with; 0: as many as published, or as there are cores."""
+    return asked or min(MAX_THREADS, granted_cores())
 
 
 def read(arguments: Sequence[str]) -> Tuple[LearnOptions, List[Case]]:

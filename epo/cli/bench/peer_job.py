@@ -11,7 +11,7 @@ from epo.cli.bench.learn import Case, cases
 from epo.cli.bench.learn_timing import spec_of
 from epo.cli.bench.synthetic import RING, SyntheticEnv
 from epo.config import AlgoCfg, Config, ConfigError
-from epo.config.rl_games import EXTRA, check_rl_games, sequences_per_minibatch
+from epo.config.rl_games import check_translatable, sequences_per_minibatch
 from epo.envs import EnvSpec
 from epo.peers.rl_games.parameters import parameters
 from epo.runner.trainer import build_model
@@ -73,11 +73,7 @@ def comparisons(arguments: Sequence[str], dones: float) -> List[Comparison]:
 
 def _comparison(case: Case) -> Comparison:
     cfg = case.cfg
-    try:
-        check_rl_games(cfg)
-    except ConfigError as error:
-        if EXTRA not in str(error):  # It need not be installed here.
-            raise
+    check_translatable(cfg)  # rl_games need not be installed here.
     spec = spec_of(cfg)
     if spec.num_choices or spec.image_shape is not None:
         raise ConfigError("task", spec.name, "compared are continuous actions on vectors")

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
 from epo.cli.arguments import split
+from epo.cli.bench.learn import num_threads
 from epo.config import ConfigError
-from epo.validation import did_you_mean, granted_cores
+from epo.validation import did_you_mean
 
 if TYPE_CHECKING:
     from epo.cli.bench.peer_process import Setup
@@ -46,8 +47,6 @@ ALWAYS = ("epo", "rl_games", "rl_games_our_openmp", "epo_bf16")
 """Peers of every comparison; `epo_bf16` where the device has it."""
 ALSO = ("epo_default", "rl_games_compiled")
 """What `also` may add."""
-MAX_THREADS = 4
-"""Threads unless told otherwise: those of the published comparison."""
 
 
 @dataclass
@@ -61,7 +60,7 @@ class PeersOptions:
     warm_up: int = 2
     """Iterations before them."""
     threads: int = 0
-    """Threads of torch on the CPU; 0: `MAX_THREADS`, or as many cores as there are."""
+    """Threads of torch on the CPU; 0: four, or as many cores as there are."""
     dones: float = 0.002
     """Probability that an episode ends at a step."""
     also: str = ""
@@ -92,8 +91,7 @@ def main(arguments: Sequence[str]) -> None:
     from epo.runner.provenance import device_name
 
     compared = comparisons(others, options.dones)
-    threads = options.threads or min(MAX_THREADS, granted_cores())
-    plan = Plan(options.warm_up, options.repetitions, threads, options.dones)
+    plan = Plan(options.warm_up, options.repetitions, num_threads(options.threads), options.dones)
     setup = Setup(plan, peer_python(options.peer_python))
     device = compared[0].cfg.device
     machine = {"device": device, "device_name": device_name(device), **plan._asdict()}
