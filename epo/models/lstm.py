@@ -1,16 +1,20 @@
 """One LSTM layer over whole sequences, with a backward pass of its own.
 
 Unrolled under autograd, an LSTM whose state is zeroed inside a sequence costs one small product
-per step for the gradient of its weights, and a dozen passes over memory. Here every gradient of
-a weight is one product over all steps, and the gates are computed in place.
+per step for the gradient of its weights, and a dozen passes over memory. Here a step is one product
+with [hidden state, input, 1], the gradient of all weights is one product over all steps, and the
+gates are computed in place.
 """
 
 from __future__ import annotations
 
-from typing import Any, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import torch
 from torch import Tensor
+
+ALIGNMENT = 16
+"""The width of a step's product is a multiple of it: half precision multiplies fast only so."""
 
 
 def lstm(
@@ -41,20 +45,31 @@ def lstm(
     """
     dtype = memory.dtype if dtype is None else dtype
     keep = (~is_first).to(memory.dtype).unsqueeze(-1)  # [T, B] -> [T, B, 1]
+    weights, inputs, offset = [recurrent_weight, input_weight], [x], bias.to(dtype)
+    if bias.dim() == 1:  # A further input that is always 1.
+        weights.append(bias.unsqueeze(1))
+        inputs.append(x.new_ones(*x.shape[:2], 1))
+        offset = None
+    spare = -sum(part.shape[1] for part in weights) % ALIGNMENT
+    weights.append(bias.new_zeros(len(input_weight), spare))
+    inputs.append(x.new_zeros(*x.shape[:2], spare))
     hidden, cell = _Recurrence.apply(  # pyright: ignore[reportGeneralTypeIssues]
-        x.to(dtype),
+        torch.cat(inputs, dim=-1).to(dtype),
         memory[0],
         memory[1],
         keep,
-        input_weight.to(dtype),
-        recurrent_weight.to(dtype),
-        bias.to(dtype),
+        torch.cat(weights, dim=1).to(dtype),
+        offset,
     )
     return hidden, torch.stack([hidden[-1], cell])
 
 
 class _Recurrence(torch.autograd.Function):
-    """Hidden states [T, B, H] and the last cell state [B, H]."""
+    """Hidden states [T, B, H] and the last cell state [B, H].
+
+    Its weight [4 H, H + I] is for the hidden state and the input at once, its offset [B, 4 H] is
+    added to the sums of every step.
+    """
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -63,54 +78,53 @@ class _Recurrence(torch.autograd.Function):
         hidden: Tensor,
         cell: Tensor,
         keep: Tensor,
-        input_weight: Tensor,
-        recurrent_weight: Tensor,
-        bias: Tensor,
+        weight: Tensor,
+        offset: Optional[Tensor],
     ) -> Tuple[Tensor, Tensor]:
         (steps, num), units = x.shape[:2], hidden.shape[-1]
+        entering = _Steps(x, steps, num, weight.shape[1])  # hidden state, masked, and input
         gates = _Steps(x, steps, num, 4 * units)
-        recurrent = _Steps(x, steps, num, units)  # hidden state entering each step, masked
-        cells = _Steps(cell, steps, num, units)  # likewise the cell state
+        cells = _Steps(cell, steps, num, units)  # cell state entering each step, masked
         bounded = _Steps(cell, steps, num, units)  # tanh of the cell state after each step
         outputs = _Steps(cell, steps, num, units)
         for t in range(steps):
-            torch.mul(hidden, keep[t], out=recurrent[t])
+            torch.cat([(hidden * keep[t]).to(x.dtype), x[t]], dim=1, out=entering[t])
             torch.mul(cell, keep[t], out=cells[t])
-            # Both products in turn: the gates of one step stay in the cache.
-            torch.addmm(bias, x[t], input_weight.t(), out=gates[t])
-            gates[t].addmm_(recurrent[t], recurrent_weight.t())
+            if offset is None:
+                torch.mm(entering[t], weight.t(), out=gates[t])
+            else:
+                torch.addmm(offset, entering[t], weight.t(), out=gates[t])
             cell = _step(gates[t], cells[t], bounded[t], outputs[t])
             hidden = outputs[t]
-        states = (part.joined() for part in (gates, recurrent, cells, bounded))
-        ctx.save_for_backward(x, *states, keep, input_weight, recurrent_weight)
-        ctx.has_bias_per_sequence = bias.dim() == 2
+        parts = (*gates.parts, *cells.parts, *bounded.parts)
+        ctx.save_for_backward(entering.joined(), keep, weight, *parts)
+        ctx.has_offset = offset is not None
         return outputs.joined(), cell
 
     @staticmethod
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, of_outputs: Tensor, of_cell: Tensor
     ) -> Tuple[Optional[Tensor], ...]:
-        x, gates, recurrent, cells, bounded, keep, input_weight, recurrent_weight = (
-            ctx.saved_tensors
-        )
-        of_steps = _Steps(gates, *gates.shape)
+        entering, keep, weight, *parts = ctx.saved_tensors
+        steps, num, units = of_outputs.shape
+        gates, cells, bounded = (parts[i * steps : (i + 1) * steps] for i in range(3))
+        of_steps = _Steps(entering, steps, num, 4 * units)
+        recurrent_weight, input_weight = weight[:, :units], weight[:, units:]
         of_hidden, of_cell = torch.zeros_like(of_cell), of_cell.clone()
-        for t in range(len(gates) - 1, -1, -1):
+        for t in range(steps - 1, -1, -1):
             of_hidden += of_outputs[t]
             _step_backward(gates[t], cells[t], bounded[t], of_hidden, of_cell, of_steps[t])
             of_cell *= keep[t]
             if t > 0 or ctx.needs_input_grad[1]:  # The first memory is data, as a rule.
                 of_hidden = (of_steps[t] @ recurrent_weight).to(of_cell.dtype).mul_(keep[t])
         of_gates = of_steps.joined()
-        rows = of_gates.flatten(0, 1).t()  # [4 H, T B]
         return (
             of_gates @ input_weight if ctx.needs_input_grad[0] else None,
             of_hidden,
             of_cell,
             None,
-            rows @ x.flatten(0, 1),
-            rows @ recurrent.flatten(0, 1),
-            of_gates.sum(0 if ctx.has_bias_per_sequence else (0, 1)),
+            of_gates.flatten(0, 1).t() @ entering.flatten(0, 1),
+            of_gates.sum(0) if ctx.has_offset else None,
         )
 
 
@@ -123,18 +137,19 @@ class _Steps:
 
     def __init__(self, like: Tensor, *shape: int) -> None:
         self._whole: Optional[Tensor] = None
+        self.parts: List[Tensor]
         if torch.compiler.is_compiling():
-            self._parts = [like.new_empty(shape[1:]) for _ in range(shape[0])]
+            self.parts = [like.new_empty(shape[1:]) for _ in range(shape[0])]
         else:
             self._whole = like.new_empty(shape)
-            self._parts = list(self._whole.unbind(0))
+            self.parts = list(self._whole.unbind(0))
 
     def __getitem__(self, t: int) -> Tensor:
-        return self._parts[t]
+        return self.parts[t]
 
     def joined(self) -> Tensor:
-        """Give all steps."""
-        return torch.stack(self._parts) if self._whole is None else self._whole
+        """Give all steps in one tensor."""
+        return torch.stack(self.parts) if self._whole is None else self._whole
 
 
 def _step(gates: Tensor, cell: Tensor, bounded: Tensor, hidden: Tensor) -> Tensor:
