@@ -7,7 +7,7 @@ same per-sample terms.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ from epo.learner.clip import ClipRange, Standing
 from epo.learner.losses import PPOTerms, ppo_terms
 from epo.learner.penalty import Penalty
 from epo.models.actor_critic import ActorCritic, PolicyOutput
+from epo.models.compiled import compile_network, compiled
 from epo.rollout.storage import Rollout
 
 
@@ -112,6 +113,16 @@ class Objective:
         self.ppo = ppo
         self.aggregation = aggregation
         self.penalty = penalty
+        self._terms: Callable[..., PPOTerms] = ppo_terms
+
+    def compile(self) -> None:
+        """Compile the network and the terms of the loss.
+
+        Raises:
+            ConfigError: if this torch is too old.
+        """
+        compile_network(self.model)
+        self._terms = compiled(ppo_terms)
 
     @property
     def entropy_coef(self) -> Tensor:
@@ -125,7 +136,7 @@ class Objective:
         batch, ppo = update.batch, self.ppo
         sequences = update.sequences(ids)
         output = self.model(*sequences)
-        terms = ppo_terms(
+        terms = self._terms(
             self.model.distribution,
             mean=output.mean,
             log_std=output.log_std,

@@ -11,7 +11,6 @@ from torch import Tensor
 from epo.config import Config, ConfigError
 from epo.config.pbt import REWARD
 from epo.envs import MemberEnv, VecEnv
-from epo.models.compiled import compile_network
 from epo.models.members import MemberNetworks
 from epo.population.fitness import EpisodeReturns
 from epo.population.pbt import Clock, Decision, Settings, Standing, mutate
@@ -59,7 +58,7 @@ class MemberLoop(Loop):
         ]
         if cfg.compile:
             for member in self.members:
-                compile_network(member.model)
+                member.learner.objective.compile()
         self.collector = MemberCollector(
             env,
             MemberNetworks([member.model for member in self.members]),

@@ -12,7 +12,6 @@ from epo.config.interface import check_interface
 from epo.envs import VecEnv
 from epo.learner.ppo import PPO
 from epo.models.actor_critic import ActorCritic
-from epo.models.compiled import compile_network
 from epo.models.distribution import Categorical, DiagonalGaussian
 from epo.models.precision import trunk_dtype
 from epo.population import Evolution, gene_distance
@@ -68,8 +67,6 @@ class Trainer(Loop):
         super().__init__(cfg, env, recorder)
         num_agents, algo = int(cfg.num_agents), cfg.algo
         self.model = build_model(algo, env, num_agents, cfg.seed, cfg.precision)
-        if cfg.compile:
-            compile_network(self.model)
         self.collector = Collector(
             env,
             self.model,
@@ -82,6 +79,8 @@ class Trainer(Loop):
         self.learner = PPO(
             self.model, algo, env.spec.num_envs, seed=derive_seed(cfg.seed, "learner")
         )
+        if cfg.compile:
+            self.learner.objective.compile()
         gene = self.model.gene
         self.evolution = Evolution(
             algo.evolution,

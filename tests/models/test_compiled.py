@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import List
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from epo.config import ConfigError, NetworkCfg, NormalizerCfg
 from epo.models.actor_critic import ActorCritic
-from epo.models.compiled import OLDEST_TORCH, compile_network
+from epo.models.compiled import OLDEST_TORCH, compile_network, compiled
 
 STEPS, NUM, WIDTH, AGENTS = 3, 4, 5, 2
 
@@ -50,7 +51,24 @@ def test_compiled_network_has_no_graph_breaks_and_gives_the_same(kind):
     assert compiled.state_dict().keys() == model.state_dict().keys()
 
 
-def test_torch_that_cannot_trace_is_refused(monkeypatch):
+@pytest.mark.skipif(TORCH < OLDEST_TORCH, reason="this torch cannot trace the LSTM")
+def test_compiled_function_takes_other_shapes_and_numbers(monkeypatch):
+    """Minibatches end with a shorter one, and PBT changes coefficients."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+
+    def scaled(x: Tensor, factor: float) -> Tensor:
+        return x.tanh() * factor
+
+    found = compiled(scaled)
+    for number in range(12):  # More than the programs that torch keeps for one function.
+        x = torch.randn(number + 2, 3)
+        torch.testing.assert_close(found(x, 0.5 + number), scaled(x, 0.5 + number))
+
+
+@pytest.mark.parametrize(
+    "compile_it", [lambda: compile_network(_model("mlp")), lambda: compiled(abs)]
+)
+def test_torch_that_cannot_trace_is_refused(monkeypatch, compile_it):
     monkeypatch.setattr(torch, "__version__", "2.4.1+cpu")
     with pytest.raises(ConfigError, match=r"compile=true: torch 2\.4\.1.*use compile=false"):
-        compile_network(_model("mlp"))
+        compile_it()
