@@ -60,6 +60,7 @@ def lstm(
         keep,
         torch.cat(weights, dim=1).to(dtype),
         offset,
+        torch.is_grad_enabled(),
     )
     return hidden, torch.stack([hidden[-1], cell])
 
@@ -80,12 +81,14 @@ class _Recurrence(torch.autograd.Function):
         keep: Tensor,
         weight: Tensor,
         offset: Optional[Tensor],
+        is_kept: bool,  # For the backward pass; without one, memory for a single step is enough.
     ) -> Tuple[Tensor, Tensor]:
         (steps, num), units = x.shape[:2], hidden.shape[-1]
-        entering = _Steps(x, steps, num, weight.shape[1])  # hidden state, masked, and input
-        gates = _Steps(x, steps, num, 4 * units)
-        cells = _Steps(cell, steps, num, units)  # cell state entering each step, masked
-        bounded = _Steps(cell, steps, num, units)  # tanh of the cell state after each step
+        kept = steps if is_kept else 1
+        entering = _Steps(x, kept, num, weight.shape[1])  # hidden state, masked, and input
+        gates = _Steps(x, kept, num, 4 * units)
+        cells = _Steps(cell, kept, num, units)  # cell state entering each step, masked
+        bounded = _Steps(cell, kept, num, units)  # tanh of the cell state after each step
         outputs = _Steps(cell, steps, num, units)
         for t in range(steps):
             torch.cat([(hidden * keep[t]).to(x.dtype), x[t]], dim=1, out=entering[t])
@@ -96,8 +99,9 @@ class _Recurrence(torch.autograd.Function):
                 torch.addmm(offset, entering[t], weight.t(), out=gates[t])
             cell = _step(gates[t], cells[t], bounded[t], outputs[t])
             hidden = outputs[t]
-        parts = (*gates.parts, *cells.parts, *bounded.parts)
-        ctx.save_for_backward(entering.joined(), keep, weight, *parts)
+        if is_kept:
+            parts = (*gates.parts, *cells.parts, *bounded.parts)
+            ctx.save_for_backward(entering.joined(), keep, weight, *parts)
         ctx.has_offset = offset is not None
         return outputs.joined(), cell
 
@@ -125,11 +129,12 @@ class _Recurrence(torch.autograd.Function):
             None,
             of_gates.flatten(0, 1).t() @ entering.flatten(0, 1),
             of_gates.sum(0) if ctx.has_offset else None,
+            None,
         )
 
 
 class _Steps:
-    """An empty tensor [T, ...] that is filled step by step.
+    """An empty tensor [T, ...] that is filled step by step, after the last one from the start.
 
     Its steps are parts of one buffer. A compiler gets T tensors and joins them in the end: it would
     copy the whole buffer for every write to a part.
@@ -145,7 +150,7 @@ class _Steps:
             self.parts = list(self._whole.unbind(0))
 
     def __getitem__(self, t: int) -> Tensor:
-        return self.parts[t]
+        return self.parts[t % len(self.parts)]
 
     def joined(self) -> Tensor:
         """Give all steps in one tensor."""

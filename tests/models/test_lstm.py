@@ -189,6 +189,16 @@ def test_values_without_gradient_are_the_same():
     _assert_close(list(found), list(_naive(*case)))
 
 
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_sequence_is_the_same_without_gradients(is_shared):
+    """Then every step uses the memory of the one before."""
+    case = _case(is_shared=is_shared)
+    with torch.no_grad():
+        found = lstm(*case)
+    for part, expected in zip(found, lstm(*case)):
+        assert torch.equal(part, expected)
+
+
 def test_no_gradient_reaches_a_state_that_is_reset():
     case = _case("all")
     _, memory, _, weight, _ = _gradients(lstm, case, _both)
