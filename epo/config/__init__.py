@@ -118,7 +118,7 @@ class Config:
     """Of the networks' products: `fp32`, `bf16` (heads, losses and optimiser stay float32), or
     `auto`: `bf16` where the processor multiplies it. PQL and rl_games: `fp32`."""
     compile: bool = False
-    """Compile the networks with torch.compile, for minutes at the start; speed not yet measured."""
+    """Compile networks and loss with torch.compile: a minute or more at the start."""
     max_frames: Optional[int] = None
     """Stop after so many environment frames."""
     max_iterations: Optional[int] = None

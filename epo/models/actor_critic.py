@@ -149,12 +149,14 @@ class ActorCritic(nn.Module):
                 first = layers.pop(0)
                 assert isinstance(first, nn.Linear)
                 weight, bias = self._conditioned(first.weight, first.bias, agent)
-                x = F.elu(F.linear(x, weight).add_(bias), inplace=True)
+                x = F.elu(F.linear(x, weight) + bias, inplace=True)
+            # Two axes: a product of three gives a view, and its gradient were copied for `inplace`.
+            x = x.flatten(0, 1)
             for layer in layers:
                 x = F.elu(layer(x), inplace=True)
         x = x.to(self.log_std.dtype)
-        mean = self.mean_head(x)
-        value = self.value_head(x).squeeze(-1)
+        mean = self.mean_head(x).unflatten(0, is_first.shape)
+        value = self.value_head(x).view(is_first.shape)
         return PolicyOutput(mean, self.log_std[agent], value, memory)
 
     def _precision(self, device: torch.device) -> ContextManager[object]:
