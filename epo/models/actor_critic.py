@@ -144,14 +144,14 @@ class ActorCritic(nn.Module):
                 weight, bias = self._conditioned(cell.weight_ih, cell.bias_ih + cell.bias_hh, agent)
                 recurrent = cell.weight_hh
                 x, memory = lstm(x, memory, is_first, weight, recurrent, bias, dtype=self.autocast)
-                x = self.norm(x)
+                x = self.norm(x).flatten(0, 1)
             else:
                 first = layers.pop(0)
                 assert isinstance(first, nn.Linear)
                 weight, bias = self._conditioned(first.weight, first.bias, agent)
-                x = F.elu(F.linear(x, weight) + bias, inplace=True)
-            # Two axes: a product of three gives a view, and its gradient were copied for `inplace`.
-            x = x.flatten(0, 1)
+                bias = bias if self.gene is None else bias.repeat(len(x), 1)  # [T B, units]
+                x = F.elu(torch.addmm(bias, x.flatten(0, 1), weight.t()), inplace=True)
+            # Rows, for linear layers of three axes give views: `inplace` would copy gradients.
             for layer in layers:
                 x = F.elu(layer(x), inplace=True)
         x = x.to(self.log_std.dtype)
