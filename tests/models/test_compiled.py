@@ -54,15 +54,22 @@ def test_compiled_network_has_no_graph_breaks_and_gives_the_same(kind):
 @pytest.mark.skipif(TORCH < OLDEST_TORCH, reason="this torch cannot trace the LSTM")
 def test_compiled_function_takes_other_shapes_and_numbers(monkeypatch):
     """Minibatches end with a shorter one, and PBT changes coefficients."""
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    programs: List[torch.fx.GraphModule] = []
+
+    def keep(program: torch.fx.GraphModule, _: List[Tensor]) -> torch.fx.GraphModule:
+        programs.append(program)
+        return program
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=keep))
 
     def scaled(x: Tensor, factor: float) -> Tensor:
         return x.tanh() * factor
 
     found = compiled(scaled)
-    for number in range(12):  # More than the programs that torch keeps for one function.
+    for number in range(6):
         x = torch.randn(number + 2, 3)
         torch.testing.assert_close(found(x, 0.5 + number), scaled(x, 0.5 + number))
+    assert len(programs) == 2  # of the first numbers, and of all others
 
 
 @pytest.mark.parametrize(
