@@ -19,6 +19,20 @@ def peak_memory_mb(device: torch.device) -> float:
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return (total - free) / 1e6
+    return _peak_of_process_mb()
+
+
+def own_peak_memory_mb(device: torch.device) -> float:
+    """Give what this process has taken on the device, MB, where others run beside it.
+
+    On CUDA what torch holds, without the context; elsewhere the peak of the process.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device) / 1e6
+    return _peak_of_process_mb()
+
+
+def _peak_of_process_mb() -> float:
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 

@@ -24,17 +24,17 @@ Work = Dict[str, Any]
 
 
 class Plan(NamedTuple):
-    """How every process measures.
+    """How all processes are measured.
 
     Attributes:
-        warm_up: iterations before the timed ones.
-        repetitions: iterations that are timed.
+        warm_up: turns before the timed ones.
+        turns: how often every process runs an iteration.
         threads: of torch on the CPU.
         dones: probability that an episode ends at a step.
     """
 
     warm_up: int
-    repetitions: int
+    turns: int
     threads: int
     dones: float
 
@@ -102,19 +102,28 @@ def work_of(algo: AlgoCfg, spec: EnvSpec) -> Work:
     }
 
 
-def check_work(found: Work, expected: Work) -> None:
-    """Refuse a comparison of different amounts of work.
+def check_work(peer: str, found: Work, expected: Work) -> None:
+    """Refuse a comparison of different amounts of work, as far as `found` tells.
 
     Raises:
         ConfigError: naming the first difference.
     """
-    for name, value in expected.items():
-        if found[name] != value:
-            way_out = f"{value} with our PPO; give both sides the same"
-            raise ConfigError(f"{name} of rl_games", found[name], way_out)
+    for name, value in found.items():
+        if value != expected[name]:
+            way_out = f"it has to be {expected[name]}; give both sides the same"
+            raise ConfigError(f"{name} of {peer}", value, way_out)
 
 
-def job(comparison: Comparison, plan: Plan, is_compiled: bool) -> Dict[str, Any]:
+def our_job(settings: Sequence[str], plan: Plan) -> Dict[str, Any]:
+    """Write what `epo_worker` reads."""
+    return {
+        "settings": list(settings),
+        "done_probability": plan.dones,
+        "threads": plan.threads,
+    }
+
+
+def rl_games_job(comparison: Comparison, plan: Plan, is_compiled: bool) -> Dict[str, Any]:
     """Write what `rl_games_worker` reads."""
     cfg, spec = comparison.cfg, comparison.spec
     return {
@@ -127,8 +136,6 @@ def job(comparison: Comparison, plan: Plan, is_compiled: bool) -> Dict[str, Any]
         "seed": cfg.seed,
         "ring": RING,
         "done_probability": plan.dones,
-        "warm_up": plan.warm_up,
-        "repetitions": plan.repetitions,
         "threads": plan.threads,
         "compile": is_compiled,
     }

@@ -1,4 +1,4 @@
-"""What `bench peers` says: medians over the rounds, and ratios within each round."""
+"""What `bench peers` says: medians over the turns, and ratios within each turn."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from epo.cli.bench.report import (
 )
 from epo.cli.bench.timing import Rate
 
-Round = Dict[str, Row]
-"""What one round measured: peer -> row."""
+Turn = Dict[str, Row]
+"""What one turn measured: peer -> row."""
 COLUMNS = (
     Column("peer", lambda row: row["peer"]),
     rate_column("samples/s", "samples_per_s"),
@@ -32,16 +32,16 @@ COLUMNS = (
 
 
 class Measured(NamedTuple):
-    """A comparison and its rounds, the last one perhaps incomplete."""
+    """A comparison and its turns, the last one perhaps incomplete."""
 
     comparison: Comparison
-    rounds: List[Round]
+    turns: List[Turn]
 
 
 def report(measured: Sequence[Measured], machine: Mapping[str, Any]) -> None:
     """Print, for every comparison, the table, what the work was, and a line of JSON."""
-    for comparison, rounds in measured:
-        rows = summary(rounds)
+    for comparison, turns in measured:
+        rows = summary(turns)
         if not rows:
             continue
         settings = " ".join(comparison.settings)
@@ -49,7 +49,7 @@ def report(measured: Sequence[Measured], machine: Mapping[str, Any]) -> None:
         print_table(" · ".join([*title, f"{machine['threads']} threads"]), COLUMNS, rows)
         print(f"the same work: {work_text(comparison.work)}")
         print(
-            "ratio: within a round, to the way to run rl_games that is the fastest by its median\n"
+            "ratio: within a turn, to the way to run rl_games that is the fastest by its median\n"
         )
         print_json(
             bench="peers",
@@ -64,12 +64,12 @@ def report(measured: Sequence[Measured], machine: Mapping[str, Any]) -> None:
         )
 
 
-def summary(rounds: Sequence[Round]) -> List[Row]:
-    """Give a row per peer: medians over the rounds, least and greatest of rate and ratio."""
-    peers = dict.fromkeys(peer for found in rounds for peer in found)
+def summary(turns: Sequence[Turn]) -> List[Row]:
+    """Give a row per peer: medians over the turns, least and greatest of rate and ratio."""
+    peers = dict.fromkeys(peer for found in turns for peer in found)
     rows = []
     for peer in peers:
-        found = [row[peer] for row in rounds if peer in row]
+        found = [row[peer] for row in turns if peer in row]
         rates = [row["samples_per_s"] for row in found]
         medians = {
             name: statistics.median(row[name] for row in found)
@@ -81,21 +81,21 @@ def summary(rounds: Sequence[Round]) -> List[Row]:
                 "precision": found[0]["precision"],
                 **rate_fields("samples_per_s", spread(rates)),
                 **medians,
-                **rate_fields("ratio", spread(ratios(rounds, peer))),
-                "rounds": rates,
+                **rate_fields("ratio", spread(ratios(turns, peer))),
+                "turns": rates,
                 "versions": found[0]["versions"],
             }
         )
     return rows
 
 
-def ratios(rounds: Sequence[Round], peer: str) -> List[float]:
-    """Give the peer's rate over that of rl_games, of each complete round.
+def ratios(turns: Sequence[Turn], peer: str) -> List[float]:
+    """Give the peer's rate over that of rl_games, of each complete turn.
 
-    Of several ways to run rl_games it is the one with the best median: the best of each round would
+    Of several ways to run rl_games it is the one with the best median: the best of each turn would
     be the luckiest of several measurements against one.
     """
-    complete = [found for found in rounds if len(found) == len(rounds[0])]
+    complete = [found for found in turns if len(found) == len(turns[0])]
     medians = {
         name: statistics.median(found[name]["samples_per_s"] for found in complete)
         for name in REFERENCES

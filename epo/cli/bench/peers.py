@@ -1,7 +1,7 @@
 """`python -m epo bench peers`: our PPO beside rl_games' own, on the same work in the same run.
 
-Every round measures all peers one after the other, each in a process of its own, so that what
-else happens on the machine meets all of them; ratios are taken within a round. The peer has no
+Every peer is a process of its own, and all of them take turns, an iteration each, so that what else
+happens on the machine meets all of them; ratios are taken within a turn. The peer has no
 diagnostics: ours are off, but in `epo_default`.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
@@ -21,11 +22,10 @@ if TYPE_CHECKING:
     from epo.cli.bench.peer_process import Setup
     from epo.cli.bench.peer_report import Measured
 
-USAGE = """usage: python -m epo bench peers [rounds=3] [repetitions=5] [warm_up=2] [threads=4]
-                                 [dones=0.002] [also=PEERS] [peer_python=PATH] [name=value...]
+USAGE = """usage: python -m epo bench peers [turns=12] [warm_up=2] [threads=4] [dones=0.002]
+                                 [also=PEERS] [peer_python=PATH] [name=value...]
 
-  rounds        how often all peers are measured in turn; reported are median, least, greatest
-  repetitions   iterations that a process times; its result is their median
+  turns         iterations of every peer that are timed; reported are median, least, greatest
   warm_up       iterations before them
   threads       threads of torch on the CPU; default 4, or as many cores as there are
   dones         probability that an episode ends at a step
@@ -40,8 +40,9 @@ USAGE = """usage: python -m epo bench peers [rounds=3] [repetitions=5] [warm_up=
 
 Compared are in float32 `epo`, `rl_games`, and `rl_games_our_openmp`, whose threads wait as ours do
 (OMP_WAIT_POLICY, GOMP_SPINCOUNT); `epo_bf16` where the device has bfloat16. Ratios are to the way
-to run rl_games that is the fastest by its median.
-Every process gets the same OMP_NUM_THREADS. A table and a line of JSON for every configuration.
+to run rl_games that is the fastest by its median. Every peer is a process, all of a configuration
+are there at once and take turns; each gets the same OMP_NUM_THREADS. A table and a line of JSON
+for every configuration.
 """
 ALWAYS = ("epo", "rl_games", "rl_games_our_openmp", "epo_bf16")
 """Peers of every comparison; `epo_bf16` where the device has it."""
@@ -53,10 +54,8 @@ ALSO = ("epo_default", "rl_games_compiled")
 class PeersOptions:
     """What to measure, and how often."""
 
-    rounds: int = 3
-    """Measurements of every peer."""
-    repetitions: int = 5
-    """Iterations that a process times."""
+    turns: int = 12
+    """Iterations of every peer that are timed."""
     warm_up: int = 2
     """Iterations before them."""
     threads: int = 0
@@ -91,15 +90,14 @@ def main(arguments: Sequence[str]) -> None:
     from epo.runner.provenance import device_name
 
     compared = comparisons(others, options.dones)
-    plan = Plan(options.warm_up, options.repetitions, num_threads(options.threads), options.dones)
+    plan = Plan(options.warm_up, options.turns, num_threads(options.threads), options.dones)
     setup = Setup(plan, peer_python(options.peer_python))
     device = compared[0].cfg.device
     machine = {"device": device, "device_name": device_name(device), **plan._asdict()}
     measured = [Measured(comparison, []) for comparison in compared]
     try:
-        for number in range(options.rounds):
-            for one in measured:
-                measure_round(one, setup, number, peers_for(one.comparison.cfg.device, also))
+        for one in measured:
+            measure(one, setup, peers_for(one.comparison.cfg.device, also))
     finally:
         report(measured, machine)
 
@@ -110,7 +108,7 @@ def check(options: PeersOptions) -> None:
     Raises:
         ConfigError: at the first of them.
     """
-    for name, least in (("rounds", 1), ("repetitions", 1), ("warm_up", 0), ("threads", 0)):
+    for name, least in (("turns", 1), ("warm_up", 0), ("threads", 0)):
         if getattr(options, name) < least:
             raise ConfigError(name, getattr(options, name), f"use at least {least}")
     if not (math.isfinite(options.dones) and 0.0 <= options.dones <= 1.0):
@@ -132,7 +130,7 @@ def further_peers(text: str) -> List[str]:
 
 
 def peers_for(device: str, also: Sequence[str]) -> List[str]:
-    """Name the peers in the order of the first round."""
+    """Name the peers in the order of the first turn."""
     return [name for name in (*ALWAYS, *also) if name != "epo_bf16" or has_bf16(device)]
 
 
@@ -143,14 +141,29 @@ def has_bf16(device: str) -> bool:
     return supports_bf16(device)
 
 
-def measure_round(measured: Measured, setup: Setup, number: int, peers: Sequence[str]) -> None:
-    """Measure every peer once; every other round in the opposite order."""
+def measure(measured: Measured, setup: Setup, peers: Sequence[str]) -> None:
+    """Let all peers take turns; every other turn in the opposite order."""
     from epo.cli.bench.peer_process import PEERS
 
-    measured.rounds.append({})
     settings = " ".join(measured.comparison.settings)
-    for name in peers if number % 2 == 0 else reversed(peers):
-        row = PEERS[name](measured.comparison, setup)
-        measured.rounds[-1][name] = row
-        what = f"round {number + 1}, {settings}, {name}"
-        print(f"{what}: {row['samples_per_s']:,.0f} samples/s", file=sys.stderr, flush=True)
+    plan = setup.plan
+    with ExitStack() as stack:
+        processes = []
+        for name in peers:
+            say(f"{settings}: starting {name}")
+            started = PEERS[name](name, measured.comparison, setup)
+            processes.append(stack.enter_context(started))
+        for number in range(-plan.warm_up, plan.turns):
+            turn = {}
+            if number >= 0:
+                measured.turns.append(turn)
+            for peer in processes if number % 2 == 0 else reversed(processes):
+                turn[peer.name] = peer.turn()
+            rates = ", ".join(f"{name} {turn[name]['samples_per_s']:,.0f}" for name in peers)
+            what = f"turn {number + 1}" if number >= 0 else "warm-up"
+            say(f"{settings}, {what}: {rates} samples/s")
+
+
+def say(text: str) -> None:
+    """Tell who waits what is going on."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,11 +1,12 @@
 """rl_games' PPO timed on synthetic environments: a script, not a module of `epo`.
 
-    python rl_games_worker.py < job.json
+    python rl_games_worker.py
 
 It runs in an environment of its own (`peer_environment`) and knows rl_games, torch and the
-standard library only. `epo.cli.bench.peer_job` writes the job, `peer_process` reads the line of
-JSON that comes back; what rl_games prints goes to stderr. Timed is `train_epoch` of rl_games' own
-agent, without the console line and the TensorBoard file that its loop adds after every epoch.
+standard library only. A line of JSON on stdin is the job that `epo.cli.bench.peer_job` writes; an
+answer says that it is ready, every further line is answered by an epoch, and the end of stdin ends
+it. What rl_games prints goes to stderr. Timed is `train_epoch` of rl_games' own agent, without the
+console line and the TensorBoard file that its loop adds after every epoch.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ import contextlib
 import json
 import math
 import resource
-import statistics
 import sys
 import tempfile
 import time
 import warnings
 from importlib.metadata import version
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import torch
 from rl_games.common import env_configurations, vecenv
@@ -78,22 +78,19 @@ class SyntheticEnv(IVecEnv):
 
 
 def main() -> None:
-    """Measure the job on stdin and print the result as one line of JSON."""
-    job = json.load(sys.stdin)
+    """Answer every line on stdin by a line of JSON on stdout."""
+    stdout = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
-        result = measure(job)
-    print(json.dumps(result), flush=True)
+        for answer in answers(json.loads(sys.stdin.readline())):
+            print(json.dumps(answer), file=stdout, flush=True)
 
 
-def measure(job: Job) -> Dict[str, Any]:
-    """Run warm-up and timed epochs.
+def answers(job: Job) -> Iterator[Dict[str, Any]]:
+    """Give what is run, as soon as it is ready, then an epoch for every line on stdin.
 
     Args:
-        job: `params` of rl_games, shapes, `device`, `threads`, `warm_up` and `repetitions` in
-            epochs, and whether the model is wrapped in `torch.compile`.
-
-    Returns:
-        Medians, the range of the rate, and what the work consisted of.
+        job: `params` of rl_games, shapes, `device`, `threads`, and whether the model is wrapped in
+            `torch.compile`.
 
     Raises:
         FloatingPointError: if a loss was not finite.
@@ -103,30 +100,21 @@ def measure(job: Job) -> Dict[str, Any]:
     agent = make_agent(job, SyntheticEnv(job, device))
     steps: List[None] = []
     agent.optimizer.register_step_post_hook(lambda *_: steps.append(None))
-    for _ in range(job["warm_up"]):
-        timed_epoch(agent, device)
-    steps.clear()
-    times = [timed_epoch(agent, device) for _ in range(job["repetitions"])]
-    totals = [rollout_s + update_s for rollout_s, update_s in times]
-    samples = agent.batch_size
-    return {
-        "bench": "learn",
-        "device": job["device"],
-        "algo": "rl_games_ppo",
-        "num_envs": job["num_envs"],
-        "horizon": agent.horizon_length,
-        "net": job["net"],
-        "precision": "fp32",
-        "threads": torch.get_num_threads(),
-        "samples_per_s": samples / statistics.median(totals),
-        "samples_per_s_min": samples / max(totals),
-        "samples_per_s_max": samples / min(totals),
-        "rollout_s": statistics.median(rollout_s for rollout_s, _ in times),
-        "update_s": statistics.median(update_s for _, update_s in times),
-        "peak_mem_mb": peak_memory_mb(device),
-        "work": {**work(agent), "gradient_steps": len(steps) / job["repetitions"]},
+    yield {
+        "precision": "mixed" if agent.mixed_precision else "fp32",
+        "work": work(agent),
         "versions": {"rl_games": version("rl_games"), "torch": torch.__version__},
     }
+    for _ in sys.stdin:
+        steps.clear()
+        rollout_s, update_s = timed_epoch(agent, device)
+        yield {
+            "iteration_s": rollout_s + update_s,
+            "rollout_s": rollout_s,
+            "update_s": update_s,
+            "gradient_steps": len(steps),
+            "peak_mem_mb": peak_memory_mb(device),
+        }
 
 
 def make_agent(job: Job, env: SyntheticEnv) -> Any:
@@ -199,10 +187,9 @@ def now(device: torch.device) -> float:
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Give what is taken on the CUDA device, else this process' peak since its start, MB."""
+    """Give what torch took on the CUDA device, else this process' peak since its start, MB."""
     if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
-        return (total - free) / 1e6
+        return torch.cuda.max_memory_reserved(device) / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 

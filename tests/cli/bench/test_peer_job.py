@@ -9,7 +9,7 @@ import pytest
 
 import epo.config.rl_games
 from epo.cli.bench import peer_job
-from epo.cli.bench.peer_job import Comparison, Plan, check_work, comparisons, job
+from epo.cli.bench.peer_job import Comparison, Plan, check_work, comparisons, rl_games_job
 from epo.config import ConfigError
 
 SMALL = (
@@ -85,14 +85,15 @@ def test_discrete_actions_are_refused(monkeypatch: pytest.MonkeyPatch):
 
 def test_unequal_work_is_refused():
     expected = small("net=lstm")[0].work
-    check_work(dict(expected), expected)
-    with pytest.raises(ConfigError, match="gradient_steps of rl_games=4: 8 with our PPO"):
-        check_work({**expected, "gradient_steps": 4}, expected)
+    check_work("rl_games", dict(expected), expected)
+    with pytest.raises(ConfigError, match="gradient_steps of rl_games=4: it has to be 8"):
+        check_work("rl_games", {**expected, "gradient_steps": 4}, expected)
 
 
 def test_job_is_the_translated_configuration():
     (one,) = small("net=lstm", "algo.ppo.num_epochs=3", "seed=5")
-    found = job(one, Plan(warm_up=1, repetitions=2, threads=3, dones=0.25), is_compiled=False)
+    plan = Plan(warm_up=1, turns=2, threads=3, dones=0.25)
+    found = rl_games_job(one, plan, is_compiled=False)
     assert found["params"]["config"]["mini_epochs"] == 3
     assert found["params"]["config"]["minibatch_size"] == 32  # 8 / 4 sequences of 16
     assert (found["seed"], found["done_probability"], found["threads"]) == (5, 0.25, 3)

@@ -6,12 +6,12 @@ from typing import List
 
 import pytest
 
-from epo.cli.bench.peer_report import Round, ratios, summary
+from epo.cli.bench.peer_report import Turn, ratios, summary
 from epo.cli.bench.report import ratio_text
 
 
-def rounds(*rates: List[float]) -> List[Round]:
-    """Give rounds of epo, rl_games and rl_games_our_openmp, as far as there are rates."""
+def turns(*rates: List[float]) -> List[Turn]:
+    """Give turns of epo, rl_games and rl_games_our_openmp, as far as there are rates."""
     names = ("epo", "rl_games", "rl_games_our_openmp")
     return [
         {
@@ -29,14 +29,14 @@ def rounds(*rates: List[float]) -> List[Round]:
     ]
 
 
-def test_ratio_is_within_a_round_to_the_rl_games_of_the_best_median():
-    measured = rounds([12.0, 4.0, 6.0], [12.0, 8.0, 3.0], [9.0, 3.0, 3.0])
+def test_ratio_is_within_a_turn_to_the_rl_games_of_the_best_median():
+    measured = turns([12.0, 4.0, 6.0], [12.0, 8.0, 3.0], [9.0, 3.0, 3.0])
     assert ratios(measured, "epo") == [3.0, 1.5, 3.0]
     assert ratios(measured, "rl_games_our_openmp") == [1.5, 3.0 / 8.0, 1.0]
 
 
 def test_summary_has_medians_and_ranges():
-    ours, theirs, _ = summary(rounds([12.0, 4.0, 6.0], [12.0, 8.0, 3.0], [9.0, 3.0, 3.0]))
+    ours, theirs, _ = summary(turns([12.0, 4.0, 6.0], [12.0, 8.0, 3.0], [9.0, 3.0, 3.0]))
     assert (ours["peer"], theirs["peer"]) == ("epo", "rl_games")
     assert [ours[f"samples_per_s{end}"] for end in ("", "_min", "_max")] == [12.0, 9.0, 12.0]
     assert [ours[f"ratio{end}"] for end in ("", "_min", "_max")] == [3.0, 1.5, 3.0]
@@ -44,23 +44,23 @@ def test_summary_has_medians_and_ranges():
     assert ratio_text(ours) == "3.00 (1.50–3.00)"
 
 
-def test_incomplete_round_counts_for_rates_only():
-    # rl_games_our_openmp, perhaps the faster one, was not measured in the second round.
-    ours, *_ = summary(rounds([12.0, 4.0, 6.0], [16.0, 1.0]))
+def test_incomplete_turn_counts_for_rates_only():
+    # rl_games_our_openmp, perhaps the faster one, was not measured in the second turn.
+    ours, *_ = summary(turns([12.0, 4.0, 6.0], [16.0, 1.0]))
     assert (ours["ratio"], ours["ratio_max"], ours["samples_per_s"]) == (2.0, 2.0, 14.0)
 
 
 def test_nothing_to_compare_with_is_a_dash():
-    (ours,) = summary(rounds([12.0]))
+    (ours,) = summary(turns([12.0]))
     assert ours["ratio"] is None and ratio_text(ours) == "–"
 
 
-def test_no_round_is_no_row():
+def test_no_turn_is_no_row():
     assert summary([{}]) == []
 
 
 @pytest.mark.parametrize("peer", ["epo", "rl_games"])
-def test_peers_keep_the_order_of_the_first_round(peer: str):
-    first, second = rounds([12.0, 4.0, 6.0], [12.0, 8.0, 3.0])
+def test_peers_keep_the_order_of_the_first_turn(peer: str):
+    first, second = turns([12.0, 4.0, 6.0], [12.0, 8.0, 3.0])
     backwards = dict(reversed(list(second.items())))
     assert [row["peer"] for row in summary([first, backwards])] == list(first)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, ContextManager, Dict, List
 
 import pytest
 
@@ -16,20 +17,28 @@ from tests.cli.bench.test_peer_job import SMALL
 RATES = {"epo": 30.0, "rl_games": 10.0, "rl_games_our_openmp": 20.0, "epo_default": 25.0}
 
 
+class FakePeer:
+    """Writes down its turns and answers with made-up numbers."""
+
+    def __init__(self, name: str, order: List[str]) -> None:
+        self.name, self._order = name, order
+
+    def turn(self) -> Dict[str, Any]:
+        """Give a row."""
+        self._order.append(self.name)
+        times = {"rollout_s": 1.0, "update_s": 2.0, "peak_mem_mb": 3.0}
+        return {"samples_per_s": RATES[self.name], "precision": "fp32", "versions": {}, **times}
+
+
 @pytest.fixture()
 def measured(monkeypatch: pytest.MonkeyPatch) -> List[str]:
-    """Replace the processes by numbers; give the names of the peers as they are measured."""
+    """Replace the processes by numbers; give the names of the peers in the order of turns."""
     order: List[str] = []
 
-    def fake(name: str) -> peer_process.Measure:
-        def measure(*_: Any) -> Dict[str, Any]:
-            order.append(name)
-            times = {"rollout_s": 1.0, "update_s": 2.0, "peak_mem_mb": 3.0}
-            return {"samples_per_s": RATES[name], "precision": "fp32", "versions": {}, **times}
+    def start(name: str, *_: Any) -> ContextManager[FakePeer]:
+        return nullcontext(FakePeer(name, order))
 
-        return measure
-
-    monkeypatch.setattr(peer_process, "PEERS", {name: fake(name) for name in RATES})
+    monkeypatch.setattr(peer_process, "PEERS", dict.fromkeys(RATES, start))
     monkeypatch.setattr(peer_environment, "peer_python", lambda existing: Path("python"))
     monkeypatch.setattr(peers, "has_bf16", lambda device: False)
     return order
@@ -42,12 +51,13 @@ def bench(capsys: pytest.CaptureFixture[str], *arguments: str) -> List[Dict[str,
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-def test_rounds_alternate_and_ratios_are_printed(
+def test_turns_alternate_and_ratios_are_printed(
     measured: List[str], capsys: pytest.CaptureFixture[str]
 ):
-    (content,) = bench(capsys, "net=mlp", "rounds=2", "also=epo_default")
+    (content,) = bench(capsys, "net=mlp", "turns=2", "warm_up=1", "also=epo_default")
     names = ["epo", "rl_games", "rl_games_our_openmp", "epo_default"]
-    assert measured == [*names, *reversed(names)]
+    assert measured == [*reversed(names), *names, *reversed(names)]
+    assert [len(row["turns"]) for row in content["peers"]] == [2, 2, 2, 2]
     assert {row["peer"]: row["ratio"] for row in content["peers"]} == {
         "epo": 1.5,
         "rl_games": 0.5,
@@ -58,7 +68,7 @@ def test_rounds_alternate_and_ratios_are_printed(
 
 
 def test_every_configuration_has_a_line(measured: List[str], capsys: pytest.CaptureFixture[str]):
-    contents = bench(capsys, "rounds=1")
+    contents = bench(capsys, "turns=1")
     assert [content["net"] for content in contents] == ["lstm", "mlp"]
 
 
@@ -71,21 +81,28 @@ def test_bf16_is_measured_where_the_device_has_it(monkeypatch: pytest.MonkeyPatc
 def test_what_was_measured_is_printed_if_a_later_peer_fails(
     measured: List[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    def fail(*_: Any) -> Dict[str, Any]:
-        raise ConfigError("peer", "rl_games_worker.py", "ended with 1: out of memory")
+    class Broken(FakePeer):
+        def turn(self) -> Dict[str, Any]:
+            if len(measured) == 7:
+                raise ConfigError("peer", self.name, "ended with 1: out of memory")
+            return super().turn()
 
-    broken = {**peer_process.PEERS, "epo_default": fail}
-    monkeypatch.setattr(peer_process, "PEERS", broken)
+    def start(name: str, *_: Any) -> ContextManager[FakePeer]:
+        return nullcontext(Broken(name, measured))
+
+    monkeypatch.setattr(peer_process, "PEERS", dict.fromkeys(RATES, start))
     with pytest.raises(ConfigError, match="out of memory"):
-        bench(capsys, "net=mlp", "also=epo_default")
+        bench(capsys, "net=mlp", "warm_up=0", "also=epo_default")
     content = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert [row["peer"] for row in content["peers"]] == ["epo", "rl_games", "rl_games_our_openmp"]
+    # The second turn, in the opposite order, ended before ours.
+    assert [len(row["turns"]) for row in content["peers"]] == [1, 2, 2, 2]
+    assert content["peers"][0]["ratio"] == 1.5
 
 
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("rounds=0", "rounds=0: use at least 1"),
+        ("turns=0", "turns=0: use at least 1"),
         ("dones=1.5", r"dones=1\.5: use a number from 0 to 1"),
         ("also=rl_games_compile", "also=rl_games_compile: unknown; did you mean rl_games_compiled"),
         ("algo=epo", "algo=epo: both sides are PPO"),

@@ -9,7 +9,7 @@ from typing import Any, Dict
 import pytest
 import torch
 
-from epo.cli.bench.peer_job import Comparison, Plan, check_work, comparisons, job
+from epo.cli.bench.peer_job import Comparison, Plan, comparisons, rl_games_job
 from epo.cli.bench.peer_process import Setup, rl_games
 from epo.cli.bench.synthetic import SyntheticEnv
 from tests.cli.bench.test_peer_job import SMALL
@@ -24,8 +24,8 @@ def small(net: str) -> Comparison:
 
 
 def small_job(one: Comparison) -> Dict[str, Any]:
-    plan = Plan(warm_up=1, repetitions=2, threads=torch.get_num_threads(), dones=0.1)
-    return job(one, plan, is_compiled=False)
+    plan = Plan(warm_up=1, turns=2, threads=torch.get_num_threads(), dones=0.1)
+    return rl_games_job(one, plan, is_compiled=False)
 
 
 def test_environments_show_the_numbers_of_our_bench():
@@ -47,19 +47,11 @@ def test_environments_show_the_numbers_of_our_bench():
 
 
 @pytest.mark.parametrize("net", ["lstm", "mlp"])
-def test_rl_games_does_the_work_that_ours_does(net: str, capfd: pytest.CaptureFixture[str]):
-    from epo.cli.bench import rl_games_worker
-
-    one = small(net)
-    row = rl_games_worker.measure(small_job(one))
-    check_work(row["work"], one.work)
-    # Of two iterations: the median is the mean, so the parts' medians add up to that of the whole.
-    assert row["samples_per_s"] == pytest.approx(128 / (row["rollout_s"] + row["update_s"]))
-    assert 0 < row["samples_per_s_min"] <= row["samples_per_s"] <= row["samples_per_s_max"]
-
-
-def test_script_answers_with_one_row():
-    one = small("mlp")
-    row = rl_games(one, Setup(Plan(0, 1, 1, 0.002), Path(sys.executable)))
-    assert (row["num_envs"], row["horizon"], row["threads"]) == (8, 16, 1)
-    assert row["versions"]["torch"] == torch.__version__ and row["peak_mem_mb"] > 0
+def test_rl_games_does_the_work_that_ours_does(net: str):
+    setup = Setup(Plan(warm_up=0, turns=2, threads=1, dones=0.1), Path(sys.executable))
+    with rl_games("rl_games", small(net), setup) as peer:
+        rows = [peer.turn() for _ in range(2)]  # The work is checked by it.
+    for row in rows:
+        assert row["samples_per_s"] == pytest.approx(128 / (row["rollout_s"] + row["update_s"]))
+    assert rows[0]["precision"] == "fp32" and rows[0]["peak_mem_mb"] > 0
+    assert rows[0]["versions"]["torch"] == torch.__version__
