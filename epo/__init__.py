@@ -4,13 +4,12 @@ import os
 
 __version__ = "0.1.0"
 
-OPENMP = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
-"""How torch's threads wait on a CPU, unless the user has set one of them: they spin for some 50 us
+OPENMP = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "5000"}
+"""How torch's threads wait on a CPU, unless the user has set one of them: they spin for some 0.2 ms
 between two operations and sleep after that.
 
-Physics and network threads take turns on the same cores. GNU's default of milliseconds keeps the
-others from running (on 4 busy cores: 2.9 k instead of 10.8 k frames/s), and without any spinning
-the learner alone is slower by a tenth.
+Physics and network threads take turns on the same cores. GNU's default of some 13 ms makes the
+learner alone 4 % faster, but keeps others from running: `docs/performance.md` has the figures.
 """
 
 # Before torch is imported.
