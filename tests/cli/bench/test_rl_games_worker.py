@@ -49,8 +49,11 @@ def test_environments_show_the_numbers_of_our_bench():
 @pytest.mark.parametrize("net", ["lstm", "mlp"])
 def test_rl_games_does_the_work_that_ours_does(net: str):
     setup = Setup(Plan(warm_up=0, turns=2, threads=1, dones=0.1), Path(sys.executable))
-    with rl_games("rl_games", small(net), setup) as peer:
-        rows = [peer.turn() for _ in range(2)]  # The work is checked by it.
+    one = small(net)
+    with rl_games("rl_games", one, setup) as peer:
+        rows = [peer.turn() for _ in range(2)]  # The work is checked by it,
+        told = {*peer._ready["work"], "gradient_steps"}
+    assert told == set(one.work)  # and all of it is told.
     for row in rows:
         assert row["samples_per_s"] == pytest.approx(128 / (row["rollout_s"] + row["update_s"]))
     assert rows[0]["precision"] == "fp32" and rows[0]["peak_mem_mb"] > 0
