@@ -75,6 +75,7 @@ def main(arguments: Sequence[str]) -> None:
 
     Raises:
         ConfigError: at a wrong setting, or if a process fails.
+        SystemExit: at Ctrl-C.
     """
     if {"-h", "--help"} & set(arguments):
         print(USAGE, end="")
@@ -98,6 +99,8 @@ def main(arguments: Sequence[str]) -> None:
     try:
         for one in measured:
             measure(one, setup, peers_for(one.comparison.cfg.device, also))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None  # as a shell reports Ctrl-C
     finally:
         report(measured, machine)
 

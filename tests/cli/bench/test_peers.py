@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, ContextManager, Dict, List
+from typing import Any, ContextManager, Dict, List, Type
 
 import pytest
 
@@ -78,20 +78,31 @@ def test_bf16_is_measured_where_the_device_has_it(monkeypatch: pytest.MonkeyPatc
         assert ("epo_bf16" in peers.peers_for("cpu", [])) is has_bf16
 
 
-def test_what_was_measured_is_printed_if_a_later_peer_fails(
-    measured: List[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (ConfigError("peer", "epo_default", "ended with 1: out of memory"), ConfigError),
+        (KeyboardInterrupt(), SystemExit),
+    ],
+)
+def test_what_was_measured_is_printed_if_a_later_turn_fails(
+    measured: List[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    raised: Type[BaseException],
 ):
     class Broken(FakePeer):
         def turn(self) -> Dict[str, Any]:
             if len(measured) == 7:
-                raise ConfigError("peer", self.name, "ended with 1: out of memory")
+                raise error
             return super().turn()
 
     def start(name: str, *_: Any) -> ContextManager[FakePeer]:
         return nullcontext(Broken(name, measured))
 
     monkeypatch.setattr(peer_process, "PEERS", dict.fromkeys(RATES, start))
-    with pytest.raises(ConfigError, match="out of memory"):
+    with pytest.raises(raised):
         bench(capsys, "net=mlp", "warm_up=0", "also=epo_default")
     content = json.loads(capsys.readouterr().out.splitlines()[-1])
     # The second turn, in the opposite order, ended before ours.
