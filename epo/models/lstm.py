@@ -3,8 +3,8 @@
 Unrolled under autograd, an LSTM whose state is zeroed inside a sequence costs one small product
 per step for the gradient of its weights, and a dozen passes over memory. Here a step multiplies
 [hidden state, input, 1] once, the gradient of all weights is one product over all steps, and the
-gates are computed in place. Products are batches of four, one of each gate: on a CPU these need
-fewer waits of its threads for each other, and every gate is one piece of memory.
+gates are computed in place. Products are batches of four, one of each gate: a CPU makes them faster
+than single ones (`docs/performance.md`), and every gate is one piece of memory.
 """
 
 from __future__ import annotations

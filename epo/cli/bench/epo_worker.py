@@ -24,6 +24,7 @@ from epo.memory import keep_freed_memory
 from epo.runner.provenance import versions
 from epo.runner.trainer import Trainer
 
+Job = Dict[str, Any]
 Answer = Dict[str, Any]
 
 
@@ -35,7 +36,7 @@ def main() -> None:
             print(json.dumps(answer), file=stdout, flush=True)
 
 
-def answers(job: Answer) -> Iterator[Answer]:
+def answers(job: Job) -> Iterator[Answer]:
     """Give what is run, as soon as it is ready, then an iteration for every line on stdin.
 
     Args:
