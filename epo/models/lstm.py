@@ -90,23 +90,23 @@ class _Recurrence(torch.autograd.Function):
         kept = steps if is_kept else 1
         entering = _Steps(x, (kept, num, weight.shape[-1]))  # hidden state, masked, and input
         gates = _Steps(x, (kept, 4, num, units))
-        cells = _Steps(cell, (kept, num, units))  # cell state entering each step, masked
-        bounded = _Steps(cell, (kept, num, units))  # tanh of the cell state after each step
+        cells = _Steps(cell, (kept, num, units))  # cell state after each step
+        bounded = _Steps(cell, (kept, num, units))  # tanh of it
         outputs = _Steps(cell, (steps, num, units))
-        by_gate = weight.transpose(1, 2)
+        first_cell, by_gate, keeps = cell, weight.transpose(1, 2), keep.unbind()
         for t in range(steps):
-            torch.cat([(hidden * keep[t]).to(x.dtype), x[t]], dim=1, out=entering[t])
-            torch.mul(cell, keep[t], out=cells[t])
+            entering[t][:, :units].copy_(hidden).mul_(keeps[t])
+            entering[t][:, units:] = x[t]
             shared = entering[t].expand(4, -1, -1)
             if offset is None:
                 torch.bmm(shared, by_gate, out=gates[t])
             else:
                 torch.baddbmm(offset, shared, by_gate, out=gates[t])
-            cell = _step(gates[t], cells[t], bounded[t], outputs[t])
-            hidden = outputs[t]
+            _step(gates[t], cell, keeps[t], cells[t], bounded[t], outputs[t])
+            hidden, cell = outputs[t], cells[t]
         if is_kept:
             parts = (*gates.parts, *cells.parts, *bounded.parts)
-            ctx.save_for_backward(entering.joined(), keep, weight, *parts)
+            ctx.save_for_backward(entering.joined(), keep, weight, first_cell, *parts)
         ctx.has_offset = offset is not None
         return outputs.joined(), cell
 
@@ -114,19 +114,19 @@ class _Recurrence(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, of_outputs: Tensor, of_cell: Tensor
     ) -> Tuple[Optional[Tensor], ...]:
-        entering, keep, weight, *parts = ctx.saved_tensors
+        entering, keep, weight, first_cell, *parts = ctx.saved_tensors
         steps, num, units = of_outputs.shape
         gates, cells, bounded = (parts[i * steps : (i + 1) * steps] for i in range(3))
         of_steps = _Steps(entering, (4, steps, num, units), dim=1)
         recurrent_weight, input_weight = weight[..., :units], weight[..., units:]
         of_hidden, of_cell = torch.zeros_like(of_cell), of_cell.clone()
+        before, keeps = (first_cell, *cells), keep.unbind()
         for t in range(steps - 1, -1, -1):
             of_hidden += of_outputs[t]
-            _step_backward(gates[t], cells[t], bounded[t], of_hidden, of_cell, of_steps[t])
-            of_cell *= keep[t]
+            _step_backward(gates[t], before[t], bounded[t], of_hidden, of_cell, of_steps[t])
             if t > 0 or ctx.needs_input_grad[1]:  # The first memory is data, as a rule.
                 of_hidden = torch.bmm(of_steps[t], recurrent_weight).sum(0, dtype=of_cell.dtype)
-                of_hidden *= keep[t]
+                of_hidden *= keeps[t]
         of_gates = of_steps.joined()
         rows = of_gates.flatten(1, 2)  # [4, T B, H]
         of_x = None
@@ -174,31 +174,32 @@ class _Steps:
         return torch.stack(self.parts, self._dim) if self._whole is None else self._whole
 
 
-def _step(gates: Tensor, cell: Tensor, bounded: Tensor, hidden: Tensor) -> Tensor:
-    """Turn the gates [4, B, H] of a step into their activations, in place.
+def _step(
+    gates: Tensor, before: Tensor, keep: Tensor, cell: Tensor, bounded: Tensor, hidden: Tensor
+) -> None:
+    """Turn the gates [4, B, H] of a step into their activations, in place, and compute the state.
 
     Args:
         gates: [4, B, H] sums before, activations afterwards.
-        cell: [B, H] cell state entering the step.
-        bounded: [B, H], gets tanh of the new cell state.
+        before: [B, H] cell state before the step.
+        keep: [B, 1], 0 where it is zeroed first: there the forget gate is closed.
+        cell: [B, H], gets the new cell state.
+        bounded: [B, H], gets tanh of it.
         hidden: [B, H], gets the new hidden state.
-
-    Returns:
-        new cell state [B, H].
     """
     enter, forget, new, output = gates.unbind()
     gates[:2].sigmoid_()
     new.tanh_()
     output.sigmoid_()
-    cell = torch.mul(forget, cell).addcmul_(enter.to(cell.dtype), new.to(cell.dtype))
+    forget *= keep
+    torch.mul(forget, before, out=cell).addcmul_(enter.to(cell.dtype), new.to(cell.dtype))
     torch.tanh(cell, out=bounded)
     torch.mul(output, bounded, out=hidden)
-    return cell
 
 
 def _step_backward(
     gates: Tensor,
-    cell: Tensor,
+    before: Tensor,
     bounded: Tensor,
     of_hidden: Tensor,
     of_cell: Tensor,
@@ -208,7 +209,7 @@ def _step_backward(
 
     Args:
         gates: [4, B, H] activations.
-        cell: [B, H] cell state entering the step.
+        before: [B, H] cell state before the step.
         bounded: [B, H] tanh of the new cell state.
         of_hidden: [B, H] gradient of the new hidden state; overwritten.
         of_cell: [B, H] of the new cell state, becomes that of the one before.
@@ -219,7 +220,7 @@ def _step_backward(
     _sigmoid_backward(of_hidden * bounded, output, of_output)
     of_cell += torch.ops.aten.tanh_backward(of_hidden.mul_(output), bounded)
     _sigmoid_backward(of_cell * new, enter, of_enter)
-    _sigmoid_backward(of_cell * cell, forget, of_forget)
+    _sigmoid_backward(of_cell * before, forget, of_forget)
     _tanh_backward(of_cell * enter, new, of_new)
     of_cell *= forget
 
