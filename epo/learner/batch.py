@@ -61,6 +61,10 @@ class Sequences(NamedTuple):
     memory: Tensor
     is_first: Tensor
 
+    def first(self, steps: int) -> Sequences:
+        """Return their first steps, or all of them if there are fewer."""
+        return self._replace(observation=self.observation[:steps], is_first=self.is_first[:steps])
+
 
 def on_policy_batch(rollout: Rollout, gamma: float, lam: float) -> SequenceBatch:
     """Return every environment's own sequence with its GAE advantage and return."""

@@ -152,13 +152,15 @@ class Diagnostics(UpdateHook):
         return size
 
     def _kl_ema(self, update: Update) -> Tensor:
-        """Divergence from the average policy on evenly spaced environments."""
-        num_envs, horizon = update.rollout.num_envs, update.rollout.horizon
-        num = min(num_envs, max(1, self.cfg.probe_states // horizon))
+        """Divergence from the average policy, on the first steps of evenly spaced environments."""
+        num_envs = update.rollout.num_envs
+        num = min(num_envs, self.cfg.probe_states)
+        steps = self.cfg.probe_states // num
         ids = torch.arange(num, device=update.batch.agent.device) * num_envs // num
-        sequences = update.sequences(ids)
+        sequences = update.sequences(ids).first(steps)
         output, average = self.model(*sequences), self.average(sequences)
-        return novelty(self.model, output, average, update.is_valid(ids))
+        is_valid = update.is_valid(ids)
+        return novelty(self.model, output, average, None if is_valid is None else is_valid[:steps])
 
     def _data(self, update: Update) -> Dict[str, Tensor]:
         """Advantages and values of the on-policy data, before standardisation."""

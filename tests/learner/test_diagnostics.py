@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from unittest.mock import DEFAULT, Mock
 
 import pytest
 import torch
@@ -65,6 +66,33 @@ def test_update_of_one_step_sees_the_policy_before_it():
     for name in ("ratio_mean", "ratio_p1", "ratio_p99", "ratio_max"):
         assert found[name] == pytest.approx(1.0, abs=1e-5), name
     assert found["update_size"] > 0.0 and found["kl_ema"] > 0.0
+
+
+@pytest.mark.parametrize(
+    ("states", "steps", "columns"),
+    [
+        (3, 1, [0, 2, 5]),
+        (8, 1, range(8)),
+        (15, 1, range(8)),
+        (16, 2, range(8)),
+        (256, 6, range(8)),
+    ],
+)
+def test_average_is_compared_on_as_many_environments_as_there_are(states, steps, columns):
+    cfg = small_cfg("lstm")
+    cfg.diagnostics.probe_states = states
+    run = small_run(cfg, num_agents=4)  # 8 environments, 6 steps
+    rollout = run.collector.collect()
+    (hook,) = (hook for hook in run.learner.hooks if isinstance(hook, Diagnostics))
+    seen = []
+    hook.average = Mock(wraps=hook.average, side_effect=lambda s: seen.append(s) or DEFAULT)
+    run.learner.update(rollout)
+    (sequences,) = seen
+    ids = list(columns)
+    assert torch.equal(sequences.observation, rollout.observation[:steps, ids])
+    assert torch.equal(sequences.is_first, rollout.is_first[:steps, ids])
+    assert torch.equal(sequences.memory, rollout.memory[:, ids])
+    assert torch.equal(sequences.agent, rollout.agent[ids])
 
 
 def test_samples_are_those_of_the_terms():
