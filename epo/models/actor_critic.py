@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import ContextManager, List, NamedTuple, Optional, Tuple
+from typing import ContextManager, Iterator, List, NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own convention)
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from epo.config import NetworkCfg, NormalizerCfg
 from epo.models.distribution import DiagonalGaussian, Distribution
 from epo.models.encoder import ImageEncoder
-from epo.models.lstm import lstm
+from epo.models.lstm import joined_weight, lstm
 from epo.models.normalizer import RunningNormalizer
 
 
@@ -30,6 +30,18 @@ class PolicyOutput(NamedTuple):
     log_std: Tensor
     value: Tensor
     memory: Tensor
+
+
+class _FirstLayer(NamedTuple):
+    """What the first layer does with x, the normalised observation or the features of an image.
+
+    Attributes:
+        weight: [units, width of x]; of an LSTM the joined one [4, H, W].
+        bias: [K, units] of each agent, without genes [units]; None: it is part of the weight.
+    """
+
+    weight: Tensor
+    bias: Optional[Tensor]
 
 
 class ActorCritic(nn.Module):
@@ -105,6 +117,7 @@ class ActorCritic(nn.Module):
                 nn.init.zeros_(module.bias)
         # Drawn last: all other weights are the same with and without genes of equal width.
         self.gene = nn.Parameter(torch.randn(num_agents, gene_dim)) if gene_dim else None
+        self._fixed: Optional[_FirstLayer] = None
 
     @property
     def memory_dim(self) -> int:
@@ -123,6 +136,15 @@ class ActorCritic(nn.Module):
         """Return values [...] of scaled rewards in the critic's unit."""
         return self.value_normalizer(value.unsqueeze(-1)).squeeze(-1)
 
+    @contextlib.contextmanager
+    def fixed_parameters(self) -> Iterator[None]:
+        """Compute what depends on parameters alone once: they stay as they are meanwhile."""
+        self._fixed = self._first_layer()
+        try:
+            yield
+        finally:
+            self._fixed = None
+
     def forward(
         self, observation: Tensor, agent: Tensor, memory: Tensor, is_first: Tensor
     ) -> PolicyOutput:
@@ -139,16 +161,15 @@ class ActorCritic(nn.Module):
             if self.encoder is not None:
                 x = self.encoder(x)
             layers: List[nn.Module] = list(self.mlp)
+            weight, bias = self._fixed or self._first_layer()
+            if self.gene is not None and bias is not None:
+                bias = bias[agent]  # [K, units] -> [B, units]
             if self.lstm is not None:
-                cell = self.lstm
-                weight, bias = self._conditioned(cell.weight_ih, cell.bias_ih + cell.bias_hh, agent)
-                recurrent = cell.weight_hh
-                x, memory = lstm(x, memory, is_first, weight, recurrent, bias, dtype=self.autocast)
+                x, memory = lstm(x, memory, is_first, weight, bias)
                 x = self.norm(x).flatten(0, 1)
             else:
-                first = layers.pop(0)
-                assert isinstance(first, nn.Linear)
-                weight, bias = self._conditioned(first.weight, first.bias, agent)
+                del layers[0]
+                assert bias is not None
                 bias = bias if self.gene is None else bias.repeat(len(x), 1)  # [T B, units]
                 x = F.elu(torch.addmm(bias, x.flatten(0, 1), weight.t()), inplace=True)
             # Rows, for linear layers of three axes give views: `inplace` would copy gradients.
@@ -164,15 +185,22 @@ class ActorCritic(nn.Module):
             return contextlib.nullcontext()
         return torch.autocast(device.type, dtype=self.autocast)
 
-    def _conditioned(self, weight: Tensor, bias: Tensor, agent: Tensor) -> Tuple[Tensor, Tensor]:
-        """Split the first layer of [x, gene]: its weight for x alone, and the bias that is left.
-
-        Returns:
-            weight [units, width of x] and bias [B, units] of each sequence's agent; without
-            genes both as they were.
-        """
+    def _first_layer(self) -> _FirstLayer:
+        """Split the first layer of [x, gene]: what multiplies x, and what a gene adds to it."""
+        first = self.mlp[0] if self.lstm is None else self.lstm
+        if isinstance(first, nn.LSTMCell):
+            weight, bias = first.weight_ih, first.bias_ih + first.bias_hh
+        else:
+            assert isinstance(first, nn.Linear)
+            weight, bias = first.weight, first.bias
+        if self.gene is not None:
+            gene_dim = self.gene.shape[1]
+            weight, of_gene = weight.split([weight.shape[1] - gene_dim, gene_dim], dim=1)
+            with self._precision(weight.device):
+                bias = F.linear(self.gene, of_gene, bias)
+        if self.lstm is None:
+            return _FirstLayer(weight, bias)
+        recurrent, dtype = self.lstm.weight_hh, self.autocast
         if self.gene is None:
-            return weight, bias
-        gene_dim = self.gene.shape[1]
-        of_x, of_gene = weight.split([weight.shape[1] - gene_dim, gene_dim], dim=1)
-        return of_x, F.linear(self.gene, of_gene, bias)[agent]  # [K, units] -> [B, units]
+            return _FirstLayer(joined_weight(weight, recurrent, bias, dtype=dtype), None)
+        return _FirstLayer(joined_weight(weight, recurrent, dtype=dtype), bias)

@@ -18,15 +18,33 @@ ALIGNMENT = 16
 """The width of a step's product is a multiple of it: half precision multiplies fast only so."""
 
 
-def lstm(
-    x: Tensor,
-    memory: Tensor,
-    is_first: Tensor,
+def joined_weight(
     input_weight: Tensor,
     recurrent_weight: Tensor,
-    bias: Tensor,
-    *,
+    bias: Optional[Tensor] = None,
     dtype: Optional[torch.dtype] = None,
+) -> Tensor:
+    """Put together what `lstm` multiplies with.
+
+    Args:
+        input_weight: [4 H, I]; gates in the order input, forget, cell, output.
+        recurrent_weight: [4 H, H].
+        bias: [4 H]; None: it will be given for each sequence.
+        dtype: of the result, and so of products and gates; None: that of the weights.
+
+    Returns:
+        [4, H, W] weights of each gate for [hidden state, input, 1], then zeros.
+    """
+    weights = [recurrent_weight, input_weight]
+    if bias is not None:
+        weights.append(bias.unsqueeze(1))
+    spare = -sum(part.shape[1] for part in weights) % ALIGNMENT
+    weights.append(input_weight.new_zeros(len(input_weight), spare))
+    return torch.cat(weights, dim=1).to(dtype or input_weight.dtype).unflatten(0, (4, -1))
+
+
+def lstm(
+    x: Tensor, memory: Tensor, is_first: Tensor, weight: Tensor, bias: Optional[Tensor] = None
 ) -> Tuple[Tensor, Tensor]:
     """Run the recurrence over T steps; the state is zeroed where an episode begins.
 
@@ -34,34 +52,29 @@ def lstm(
         x: [T, B, I].
         memory: [2, B, H] hidden and cell state entering the first step.
         is_first: [T, B] bool, the state is zeroed before the step.
-        input_weight: [4 H, I]; gates in the order input, forget, cell, output.
-        recurrent_weight: [4 H, H].
-        bias: [4 H], or [B, 4 H] one for each sequence.
-        dtype: of products and gates, None: that of `memory`, which states are kept in anyway.
+        weight: [4, H, W], see `joined_weight`; products and gates are of its dtype.
+        bias: [B, 4 H], one for each sequence; None: it is part of the weight.
 
     Returns:
         hidden states [T, B, H] and the memory [2, B, H] after the last step.
 
     Source: Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000, as in torch.
     """
-    dtype = memory.dtype if dtype is None else dtype
     keep = (~is_first).to(memory.dtype).unsqueeze(-1)  # [T, B] -> [T, B, 1]
-    weights, inputs, offset = [recurrent_weight, input_weight], [x], None
-    if bias.dim() == 1:  # A further input that is always 1.
-        weights.append(bias.unsqueeze(1))
+    inputs, offset = [x], None
+    if bias is None:
         inputs.append(x.new_ones(*x.shape[:2], 1))
     else:
-        offset = bias.to(dtype).unflatten(1, (4, -1)).transpose(0, 1)
-    spare = -sum(part.shape[1] for part in weights) % ALIGNMENT
-    weights.append(bias.new_zeros(len(input_weight), spare))
+        offset = bias.to(weight.dtype).unflatten(1, (4, -1)).transpose(0, 1)
+    units, width = weight.shape[1:]
+    spare = width - units - sum(part.shape[-1] for part in inputs)
     inputs.append(x.new_zeros(*x.shape[:2], spare))
-    weight = torch.cat(weights, dim=1).to(dtype)
     hidden, cell = _Recurrence.apply(  # pyright: ignore[reportGeneralTypeIssues]
-        torch.cat(inputs, dim=-1).to(dtype),
+        torch.cat(inputs, dim=-1).to(weight.dtype),
         memory[0],
         memory[1],
         keep,
-        weight.unflatten(0, (4, -1)),
+        weight,
         offset,
         torch.is_grad_enabled(),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+import contextlib
+from typing import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,14 @@ class MemberNetworks(nn.Module):
         """Return normalised values [N] in the unit of scaled rewards."""
         parts = zip(self._networks(), value.chunk(self.num_agents))
         return torch.cat([member.denormalize_value(part) for member, part in parts])
+
+    @contextlib.contextmanager
+    def fixed_parameters(self) -> Iterator[None]:
+        """Compute what depends on parameters alone once: they stay as they are meanwhile."""
+        with contextlib.ExitStack() as stack:
+            for member in self._networks():
+                stack.enter_context(member.fixed_parameters())
+            yield
 
     def forward(
         self, observation: Tensor, agent: Tensor, memory: Tensor, is_first: Tensor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Protocol
+from typing import Any, ContextManager, Dict, Protocol
 
 import torch
 from torch import Tensor
@@ -41,6 +41,10 @@ class Networks(Protocol):
 
     def denormalize_value(self, value: Tensor) -> Tensor:
         """Return normalised values [N] in the unit of scaled rewards."""
+        ...
+
+    def fixed_parameters(self) -> ContextManager[None]:
+        """Promise that the parameters stay as they are meanwhile."""
         ...
 
     def __call__(
@@ -109,10 +113,11 @@ class Collector:
         rollout.is_first[0].copy_(rollout.is_first[-1])
         rollout.memory.copy_(self._memory)
         rollout.log_std.copy_(self.model.log_std)
-        for t in range(horizon):
-            output = self._forward(rollout, t)
-            self._act(rollout, t, output)
-        output = self._forward(rollout, horizon)
+        with self.model.fixed_parameters():
+            for t in range(horizon):
+                output = self._forward(rollout, t)
+                self._act(rollout, t, output)
+            output = self._forward(rollout, horizon)
         rollout.value[horizon] = self.model.denormalize_value(output.value[0])
         return rollout
 

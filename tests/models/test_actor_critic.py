@@ -86,6 +86,33 @@ def test_sequence_equals_step_by_step_with_resets(num):
     torch.testing.assert_close(whole.memory, memory, rtol=0.0, atol=1e-10)
 
 
+@pytest.mark.parametrize("num_agents", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_fixed_parameters_give_the_same_until_they_change(kind, num_agents):
+    model = _model(kind, num_agents, normalise=True)
+    data = _input(model)
+
+    def found():
+        with torch.no_grad():
+            return model(*data)
+
+    def move():
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1)
+
+    before = found()
+    with torch.no_grad(), model.fixed_parameters():
+        assert all(torch.equal(a, b) for a, b in zip(found(), before))
+    move()
+    after = found()
+    assert not torch.equal(after.mean, before.mean)
+    with pytest.raises(KeyboardInterrupt), model.fixed_parameters():
+        raise KeyboardInterrupt
+    move()
+    assert not torch.equal(found().mean, after.mean)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_population_of_one_has_no_gene(kind):
     model = _model(kind, num_agents=1)

@@ -31,7 +31,7 @@ def _results(model: ActorCritic) -> List[Tensor]:
     output = model(observation, agent, memory, is_first)
     weighed = [(x * torch.randn_like(x)).sum() for x in output]
     gradients = torch.autograd.grad(torch.stack(weighed).sum(), list(model.parameters()))
-    with torch.no_grad():
+    with torch.no_grad(), model.fixed_parameters():
         step = model(observation[:1], agent, memory, is_first[:1])
     return [*output, *gradients, *step]
 

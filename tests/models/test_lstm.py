@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, NamedTuple, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import pytest
 import torch
 from torch import Tensor
 
-from epo.models.lstm import lstm
+from epo.models import lstm as layer
 from tests.learner.reference_network import lstm_cell
 
 STEPS, NUM, WIDTH, UNITS = 5, 4, 2, 3
@@ -55,6 +55,23 @@ def _case(starts: str = "some", steps: int = STEPS, is_shared: bool = True) -> C
         normal(4 * UNITS, WIDTH),
         normal(4 * UNITS, UNITS),
         normal(4 * UNITS) if is_shared else normal(NUM, 4 * UNITS),
+    )
+
+
+def lstm(
+    x: Tensor,
+    memory: Tensor,
+    is_first: Tensor,
+    input_weight: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    dtype: Optional[torch.dtype] = None,
+) -> Tuple[Tensor, Tensor]:
+    """Join the weights and run the layer."""
+    shared, own = (bias, None) if bias.dim() == 1 else (None, bias)
+    return layer.lstm(
+        x, memory, is_first, layer.joined_weight(input_weight, weight, shared, dtype), own
     )
 
 

@@ -28,6 +28,9 @@ def test_every_member_sees_its_own_block_only(kind):
         assert torch.equal(together.log_std[own], alone.log_std)
         assert torch.equal(together.value[:, own], alone.value)
         assert torch.equal(together.memory[:, own], alone.memory)
+    with torch.no_grad(), networks.fixed_parameters():
+        for part, expected in zip(networks(observation, agent, memory, is_first), together):
+            assert torch.equal(part, expected)
     assert networks.log_std[:, 0].tolist() == [0.0, -1.0, -2.0]
     values = networks.denormalize_value(torch.zeros(6))
     assert values.tolist() == [0.0, 0.0, 10.0, 10.0, 20.0, 20.0]
