@@ -104,7 +104,7 @@ class _Recurrence(torch.autograd.Function):
         entering = _Steps(x, (kept, num, weight.shape[-1]))  # hidden state, masked, and input
         gates = _Steps(x, (kept, 4, num, units))
         cells = _Steps(cell, (kept, num, units))  # cell state after each step
-        bounded = _Steps(cell, (kept, num, units))  # tanh of it
+        bounded = torch.empty_like(cell)
         outputs = _Steps(cell, (steps, num, units))
         first_cell, by_gate, keeps = cell, weight.transpose(1, 2), keep.unbind()
         for t in range(steps):
@@ -115,10 +115,10 @@ class _Recurrence(torch.autograd.Function):
                 torch.bmm(shared, by_gate, out=gates[t])
             else:
                 torch.baddbmm(offset, shared, by_gate, out=gates[t])
-            _step(gates[t], cell, keeps[t], cells[t], bounded[t], outputs[t])
+            _step(gates[t], cell, keeps[t], cells[t], bounded, outputs[t])
             hidden, cell = outputs[t], cells[t]
         if is_kept:
-            parts = (*gates.parts, *cells.parts, *bounded.parts)
+            parts = (*gates.parts, *cells.parts)
             ctx.save_for_backward(entering.joined(), keep, weight, first_cell, *parts)
         ctx.has_offset = offset is not None
         return outputs.joined(), cell
@@ -129,14 +129,14 @@ class _Recurrence(torch.autograd.Function):
     ) -> Tuple[Optional[Tensor], ...]:
         entering, keep, weight, first_cell, *parts = ctx.saved_tensors
         steps, num, units = of_outputs.shape
-        gates, cells, bounded = (parts[i * steps : (i + 1) * steps] for i in range(3))
+        gates, cells = parts[:steps], parts[steps:]
         of_steps = _Steps(entering, (4, steps, num, units), dim=1)
         recurrent_weight, input_weight = weight[..., :units], weight[..., units:]
         of_hidden, of_cell = torch.zeros_like(of_cell), of_cell.clone()
         before, keeps = (first_cell, *cells), keep.unbind()
         for t in range(steps - 1, -1, -1):
             of_hidden += of_outputs[t]
-            _step_backward(gates[t], before[t], bounded[t], of_hidden, of_cell, of_steps[t])
+            _step_backward(gates[t], before[t], cells[t].tanh(), of_hidden, of_cell, of_steps[t])
             if t > 0 or ctx.needs_input_grad[1]:  # The first memory is data, as a rule.
                 of_hidden = torch.bmm(of_steps[t], recurrent_weight).sum(0, dtype=of_cell.dtype)
                 of_hidden *= keeps[t]
