@@ -37,9 +37,9 @@ class MemberNetworks(nn.Module):
         return self._networks()[0].initial_memory(num)
 
     def denormalize_value(self, value: Tensor) -> Tensor:
-        """Return normalised values [N] in the unit of scaled rewards."""
-        parts = zip(self._networks(), value.chunk(self.num_agents))
-        return torch.cat([member.denormalize_value(part) for member, part in parts])
+        """Return normalised values [..., N] in the unit of scaled rewards."""
+        parts = zip(self._networks(), value.chunk(self.num_agents, dim=-1))
+        return torch.cat([member.denormalize_value(part) for member, part in parts], dim=-1)
 
     @contextlib.contextmanager
     def fixed_parameters(self) -> Iterator[None]:

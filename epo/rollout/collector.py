@@ -40,7 +40,7 @@ class Networks(Protocol):
         ...
 
     def denormalize_value(self, value: Tensor) -> Tensor:
-        """Return normalised values [N] in the unit of scaled rewards."""
+        """Return normalised values [..., N] in the unit of scaled rewards."""
         ...
 
     def fixed_parameters(self) -> ContextManager[None]:
@@ -115,10 +115,11 @@ class Collector:
         rollout.log_std.copy_(self.model.log_std)
         with self.model.fixed_parameters():
             for t in range(horizon):
-                output = self._forward(rollout, t)
-                self._act(rollout, t, output)
-            output = self._forward(rollout, horizon)
-        rollout.value[horizon] = self.model.denormalize_value(output.value[0])
+                self._act(rollout, t, self._forward(rollout, t))
+            rollout.value[horizon] = self._forward(rollout, horizon).value[0]
+        rollout.value.copy_(self.model.denormalize_value(rollout.value))
+        distribution, log_std = self.model.distribution, rollout.log_std[self.agent]
+        rollout.log_prob.copy_(distribution.log_prob(rollout.action, rollout.mean, log_std))
         return rollout
 
     def _forward(self, rollout: Rollout, t: int) -> PolicyOutput:
@@ -131,12 +132,11 @@ class Collector:
         )
 
     def _act(self, rollout: Rollout, t: int, output: PolicyOutput) -> None:
-        mean, distribution = output.mean[0], self.model.distribution
-        action = distribution.sample(mean, output.log_std, self.draw_noise(mean))
+        mean = output.mean[0]
+        action = self.model.distribution.sample(mean, output.log_std, self.draw_noise(mean))
         rollout.mean[t] = mean
         rollout.action[t] = action
-        rollout.log_prob[t] = distribution.log_prob(action, mean, output.log_std)
-        rollout.value[t] = self.model.denormalize_value(output.value[0])
+        rollout.value[t] = output.value[0]
         self._memory = output.memory
         with self.stopwatch.section("sim"):
             step = self.env.step(action)

@@ -32,5 +32,5 @@ def test_every_member_sees_its_own_block_only(kind):
         for part, expected in zip(networks(observation, agent, memory, is_first), together):
             assert torch.equal(part, expected)
     assert networks.log_std[:, 0].tolist() == [0.0, -1.0, -2.0]
-    values = networks.denormalize_value(torch.zeros(6))
-    assert values.tolist() == [0.0, 0.0, 10.0, 10.0, 20.0, 20.0]
+    values = networks.denormalize_value(torch.zeros(2, 6))
+    assert values.tolist() == [[0.0, 0.0, 10.0, 10.0, 20.0, 20.0]] * 2
