@@ -58,21 +58,12 @@ def _case(starts: str = "some", steps: int = STEPS, is_shared: bool = True) -> C
     )
 
 
-def lstm(
-    x: Tensor,
-    memory: Tensor,
-    is_first: Tensor,
-    input_weight: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    *,
-    dtype: Optional[torch.dtype] = None,
-) -> Tuple[Tensor, Tensor]:
-    """Join the weights and run the layer."""
+def lstm(*case: Tensor, dtype: Optional[torch.dtype] = None) -> Tuple[Tensor, Tensor]:
+    """Join the weights of a case and run the layer."""
+    x, memory, is_first, input_weight, weight, bias = case
     shared, own = (bias, None) if bias.dim() == 1 else (None, bias)
-    return layer.lstm(
-        x, memory, is_first, layer.joined_weight(input_weight, weight, shared, dtype), own
-    )
+    joined = layer.joined_weight(input_weight, weight, shared, dtype)
+    return layer.lstm(x, memory, is_first, joined, own)
 
 
 def _naive(
