@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Sequence, Tuple
 
 from epo.config import AlgoCfg, Config, ConfigError
+from epo.config.batch import check_batch
 from epo.config.parts import check_parts
 from epo.config.pbt import check_pbt, is_files
 from epo.config.pql import check_pql
@@ -219,30 +220,7 @@ def _check_population(cfg: Config) -> None:
 
 
 def _check_batch(cfg: Config) -> None:
-    """Check that a minibatch is a whole number of sequences and fits into the batch."""
-    ppo = cfg.algo.ppo
-    size = ppo.minibatch_size
-    if size is not None and size % ppo.horizon:
-        raise ConfigError(
-            "algo.ppo.minibatch_size",
-            size,
-            f"sequences stay whole; use a multiple of algo.ppo.horizon={ppo.horizon}",
-        )
-    if cfg.num_envs == "auto":
-        return
-    samples = cfg.num_envs * ppo.horizon
-    if size is not None and size > samples:
-        raise ConfigError(
-            "algo.ppo.minibatch_size",
-            size,
-            f"larger than the batch; use at most num_envs * algo.ppo.horizon = {samples}",
-        )
-    if size is None and ppo.num_minibatches > cfg.num_envs:
-        raise ConfigError(
-            "algo.ppo.num_minibatches",
-            ppo.num_minibatches,
-            f"more than there are sequences; use at most num_envs={cfg.num_envs}",
-        )
+    check_batch(cfg, _num_agents(cfg))
 
 
 def _check_device_name(device: str) -> None:

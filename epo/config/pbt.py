@@ -138,22 +138,12 @@ def _check_files(cfg: Config) -> int:
 
 def _check_process(cfg: Config) -> int:
     """Check the members of one process; give their number."""
-    pbt, ppo = cfg.algo.pbt, cfg.algo.ppo
+    pbt = cfg.algo.pbt
     for name in ("folder", "member"):
         value = getattr(pbt, name)
         if value is not None:
             raise ConfigError(f"algo.pbt.{name}", value, "only for algo.pbt.backend=files; add it")
     num_members = cfg.algo.num_agents if cfg.num_agents == "auto" else int(cfg.num_agents)
-    if cfg.num_envs == "auto":
-        return num_members
-    share = cfg.num_envs // num_members
-    samples = share * ppo.horizon
-    if ppo.minibatch_size is not None and ppo.minibatch_size > samples:
-        way_out = f"a member has {share} environments; use at most {samples}"
-        raise ConfigError("algo.ppo.minibatch_size", ppo.minibatch_size, way_out)
-    if ppo.minibatch_size is None and ppo.num_minibatches > share:
-        way_out = f"a member has {share} environments; use at most as many"
-        raise ConfigError("algo.ppo.num_minibatches", ppo.num_minibatches, way_out)
     return num_members
 
 

@@ -21,8 +21,9 @@ class PPOCfg:
     num_minibatches: int = 4
     """Equal minibatches per epoch, whole sequences (AK: 98,304 of 393,216 samples)."""
     minibatch_size: Optional[int] = None
-    """Samples per minibatch instead of `num_minibatches`, multiple of the horizon; the last
-    minibatch takes the remainder (the original's rule)."""
+    """Samples per minibatch instead of `num_minibatches`: a multiple of the horizon that divides
+    the batch, relabelled copies included. The number of minibatches then grows with N (co-scaled
+    PPO, arXiv 2603.06009); a resumed run may change it."""
     shuffle: bool = True
     """Permute the sequences once per iteration (SAPG, EPO; rl_games' PPO does not)."""
     gamma: float = 0.99

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from epo.config import AggregationCfg
+from epo.config.batch import num_copies
 from epo.models.actor_critic import ActorCritic
 from epo.rollout.storage import Rollout
 
@@ -40,11 +41,6 @@ class Relabelled(NamedTuple):
     importance: Tensor
     learner_mean: Tensor
     learner_log_std: Tensor
-
-
-def num_copies(num_agents: int, cfg: AggregationCfg) -> int:
-    """Return the blocks of off-policy data per learning agent, min(K - 1, int(ratio))."""
-    return 0 if cfg.mode == "none" else min(num_agents - 1, int(cfg.ratio))
 
 
 def entropy_ladder(num_agents: int, scale: float, like: Tensor) -> Tensor:

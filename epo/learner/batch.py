@@ -140,6 +140,9 @@ def masked_mean(x: Tensor, mask: Optional[Tensor]) -> Tensor:
 def minibatch_spans(num_sequences: int, horizon: int, cfg: PPOCfg) -> List[Tuple[int, int]]:
     """Return (start, end) of every minibatch in the order of sequences; the last takes the rest.
 
+    Of a `minibatch_size` the configuration leaves no rest (`config.batch.check_batch`); the
+    original's own runs have one.
+
     Raises:
         ValueError: if there are fewer sequences than one minibatch needs.
     """

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from epo.config import AlgoCfg
+from epo.learner.batch import masked_mean
 from epo.learner.dual_signal import EntropyScale
 from epo.learner.hooks import UpdateHook
 from epo.learner.metrics import MetricMeans
@@ -139,7 +140,7 @@ class Diagnostics(UpdateHook):
         metrics["log_ratio_max"] = torch.maximum(highest, lowest)
         ratio = subsample(self._ratio, self.cfg.quantile_samples)
         metrics["ratio_p1"], metrics["ratio_p99"] = quantile(ratio, 0.01), quantile(ratio, 0.99)
-        metrics["kl_ema"] = self._kl_ema(update)
+        metrics.update(self._kl_after(update))
         metrics["update_size"] = self._update_size()
         self.average.update()
 
@@ -151,16 +152,28 @@ class Diagnostics(UpdateHook):
         self._before = []
         return size
 
-    def _kl_ema(self, update: Update) -> Tensor:
-        """Divergence from the average policy, on the first steps of evenly spaced environments."""
+    def _kl_after(self, update: Update) -> Dict[str, Tensor]:
+        """Divergence of the policy after the last step, on first steps of evenly spaced envs.
+
+        `kl_ema` from the average policy, `kl_outer` of the policy before the update from it.
+        """
         num_envs = update.rollout.num_envs
         num = min(num_envs, self.cfg.probe_states)
         steps = self.cfg.probe_states // num
         ids = torch.arange(num, device=update.batch.agent.device) * num_envs // num
-        sequences = update.sequences(ids).first(steps)
+        sequences, is_valid = update.sequences(ids).first(steps), update.is_valid(ids)
+        is_valid = None if is_valid is None else is_valid[:steps]
         output, average = self.model(*sequences), self.average(sequences)
-        is_valid = update.is_valid(ids)
-        return novelty(self.model, output, average, None if is_valid is None else is_valid[:steps])
+        outer = self.model.distribution.exact_kl(
+            update.batch.old_mean[:steps, ids],
+            update.batch.old_log_std[ids],
+            output.mean,
+            output.log_std,
+        )
+        return {
+            "kl_ema": novelty(self.model, output, average, is_valid),
+            "kl_outer": masked_mean(outer, is_valid),
+        }
 
     def _data(self, update: Update) -> Dict[str, Tensor]:
         """Advantages and values of the on-policy data, before standardisation."""

@@ -7,7 +7,7 @@ from typing import List
 import torch
 
 from epo.config import AlgoCfg
-from epo.learner.aggregation import num_copies
+from epo.config.batch import num_copies
 from epo.learner.clip import ClipSchedule, Scheduled, Unclipped
 from epo.learner.diagnostics import Diagnostics
 from epo.learner.dual_signal import DualSignal, EntropyScale

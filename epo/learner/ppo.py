@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from epo.config import AlgoCfg
-from epo.learner.aggregation import Relabelled, draw_sources, num_copies, relabel
+from epo.config.batch import num_copies
+from epo.learner.aggregation import Relabelled, draw_sources, relabel
 from epo.learner.batch import (
     SequenceBatch,
     append,

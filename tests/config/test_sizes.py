@@ -15,12 +15,19 @@ ALGORITHMS = [
     for name in sorted(path.stem for path in (CONFIG_DIR / "algo").glob("*.yaml"))
     for has_it in [name != "rl_games_ppo" or find_spec("rl_games") is not None]
 ]
+ONE_SIZE = ("ppo_coscaled", "ppo_coscaled_adaptive")
+"""Presets whose minibatch is a number of samples, that of a GPU: elsewhere it must be chosen."""
 WITH_POPULATION = {"epo", "epo_official", "pbt", "sapg"}
 
 
 @pytest.fixture
 def one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation, "_num_cuda_devices", lambda: 1)
+
+
+def sized(algo: str) -> List[str]:
+    """Choose the algorithm, and a minibatch that divides small batches where it must be chosen."""
+    return [f"algo={algo}", *(["algo.ppo.minibatch_size=256"] if algo in ONE_SIZE else [])]
 
 
 def resolved(*overrides: str):
@@ -32,7 +39,7 @@ def resolved(*overrides: str):
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_every_algorithm_has_the_size_of_a_laptop(algo: str):
     experiment = "laptop" if algo in WITH_POPULATION else "laptop_ppo"
-    cfg = resolved(f"experiment={experiment}", f"algo={algo}", "device=cpu")
+    cfg = resolved(f"experiment={experiment}", *sized(algo), "device=cpu")
     assert (cfg.algo.name, cfg.task.name) == (algo, "AllegroKukaRegrasping")
     assert (cfg.num_envs, cfg.num_agents) == (256, 8 if algo in WITH_POPULATION else 1)
     assert cfg.algo.network.mlp_units == [256, 128, 64] and cfg.max_minutes == 10
@@ -54,5 +61,5 @@ def test_every_algorithm_has_the_size_of_a_gpu(algo: str):
 @pytest.mark.parametrize("settings", [[], ["device=cuda"]], ids=["cpu", "gpu"])
 @pytest.mark.usefixtures("one_gpu")
 def test_every_algorithm_fits_the_environments_of_gymnasium(algo: str, settings: List[str]):
-    cfg = resolved("task=Gymnasium", f"algo={algo}", *(settings or ["device=cpu"]))
+    cfg = resolved("task=Gymnasium", *sized(algo), *(settings or ["device=cpu"]))
     assert cfg.num_envs % cfg.num_agents == 0

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from epo.config import AggregationCfg
-from epo.learner.aggregation import draw_sources, entropy_ladder, num_copies, relabel
+from epo.config.batch import num_copies
+from epo.learner.aggregation import draw_sources, entropy_ladder, relabel
 from epo.learner.metrics import MetricMeans
 from epo.learner.ppo import PPO
 from epo.models.actor_critic import PolicyOutput

@@ -15,8 +15,8 @@ from tests.learner.small_run import gradient_of, small_cfg, small_run
 COLUMNS = """advantage_mean advantage_peak advantage_positive advantage_std clip_frac entropy_gain
 entropy_n expl_var grad_clipped grad_norm_max grad_norm_policy_head grad_norm_value_head kill
 kill_last kill_neg kill_neg_last kill_pos kill_pos_last kl_ema kl_exact kl_exact_last kl_k3
-log_ratio_max ratio_max ratio_mean ratio_p1 ratio_p99 ratio_std return std_rel update_size wrong_neg
-wrong_pos"""
+kl_outer log_ratio_max ratio_max ratio_mean ratio_p1 ratio_p99 ratio_std return std_rel update_size
+wrong_neg wrong_pos"""
 
 
 def health(run):
@@ -93,6 +93,23 @@ def test_average_is_compared_on_as_many_environments_as_there_are(states, steps,
     assert torch.equal(sequences.is_first, rollout.is_first[:steps, ids])
     assert torch.equal(sequences.memory, rollout.memory[:, ids])
     assert torch.equal(sequences.agent, rollout.agent[ids])
+
+
+@pytest.mark.parametrize("num_agents", [1, 4])
+def test_outer_divergence_is_that_of_the_whole_update(num_agents):
+    run = small_run(small_cfg("lstm"), num_agents)  # all 8 environments and 6 steps are looked at
+    rollout = run.collector.collect()
+    old, old_log_std = rollout.mean.clone(), run.model.log_std.detach()[rollout.agent].clone()
+    frozen = copy.deepcopy(run.model.observation_normalizer.state_dict())
+    run.learner.update(rollout)
+    found = run.learner.signals["health/kl_outer"]
+    run.model.observation_normalizer.load_state_dict(frozen)  # it moves after the measurement
+    output = run.model(
+        rollout.observation[:-1], rollout.agent, rollout.memory, rollout.is_first[:-1]
+    )
+    kl = run.model.distribution.exact_kl(old, old_log_std, output.mean, output.log_std)
+    assert found > 0.0
+    torch.testing.assert_close(found, kl.mean().detach())
 
 
 def test_samples_are_those_of_the_terms():

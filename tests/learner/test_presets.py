@@ -1,4 +1,4 @@
-"""The presets ppo_br, ppo_kl, poem and poem_paper, and which settings do not fit together."""
+"""The presets of one agent around PPO, and which settings do not fit together."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tests.test_config import flat
 @pytest.mark.parametrize(
     ("algo", "changes"),
     [
+        ("ppo_coscaled", {"ppo.minibatch_size": 32_768, "ppo.schedule": "fixed"}),
+        ("ppo_coscaled_adaptive", {"ppo.minibatch_size": 32_768}),
         ("ppo_br", {"clip.kind": "br", "ppo.schedule": "fixed"}),
         ("ppo_kl", {"clip.kind": "none", "penalty.kind": "adaptive", "ppo.schedule": "fixed"}),
         ("poem", {"poem.enabled": True}),

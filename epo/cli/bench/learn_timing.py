@@ -20,8 +20,8 @@ from epo.cli.bench.report import Row, rate_fields
 from epo.cli.bench.synthetic import SyntheticEnv
 from epo.cli.bench.timing import Rate, elapsed_s, rate
 from epo.config import Config
+from epo.config.batch import num_copies
 from epo.envs import EnvSpec
-from epo.learner.aggregation import num_copies
 from epo.memory import keep_freed_memory
 from epo.record.progress import RunPlan
 from epo.record.recorder import build_recorder
