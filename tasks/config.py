@@ -107,5 +107,5 @@ def choose_engine(task_cfg: Any, engine_cfg: Any, device: str) -> List[str]:
     choices = engines.choose(engine_cfg, device)
     if engine_cfg.name == "isaacgym":
         isaacgym.check_device(device)
-        choices += isaacgym_settings.notes(task_cfg)
+        choices += isaacgym_settings.notes(task_cfg, engine_cfg.overrides)
     return choices

@@ -17,13 +17,11 @@ from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.task import FLOOR_M
 from tasks.engines.config import IsaacGymCfg
 from tasks.errors import refuse
-from tasks.isaacgym import preload, walls
+from tasks.isaacgym import checks, preload, walls
 from tasks.isaacgym.compose import compose_cfg
 from tasks.isaacgym.readout import IsaacGymReadout
-from tasks.isaacgym.state import capture, restore
+from tasks.isaacgym.state import capture, leave_no_trace, restore
 
-NUM_ACTORS = {1: 4, 2: 5}
-"""Actors of an environment without walls, by number of arms: robots, object, table, goal."""
 TERMS = {
     "fingertip_delta_rew": "fingertip",
     "lifting_rew": "lifting",
@@ -86,19 +84,21 @@ def _make_task(
     isaacgymenvs = importlib.import_module("isaacgymenvs")
     folder = Path(str(isaacgymenvs.__file__)).parent / "cfg"
     task_cfg = compose_cfg(folder, cfg, engine_cfg, num_envs, device, seed)
+    checks.check_composed(task_cfg, cfg, engine_cfg, num_envs)
     if cfg.wall != "none":
         task_cfg.task.name = walls.register(cfg.wall)
     _Process.has_simulator = True
-    return isaacgymenvs.make(
-        seed=seed,
-        task=task_cfg.task.name,
-        num_envs=num_envs,
-        sim_device=task_cfg.sim_device,
-        rl_device=task_cfg.rl_device,
-        headless=True,
-        force_render=False,
-        cfg=task_cfg,
-    )
+    with checks.one_line("make", engine_cfg):
+        return isaacgymenvs.make(
+            seed=seed,
+            task=task_cfg.task.name,
+            num_envs=num_envs,
+            sim_device=task_cfg.sim_device,
+            rl_device=task_cfg.rl_device,
+            headless=True,
+            force_render=False,
+            cfg=task_cfg,
+        )
 
 
 class IsaacGymEnv:
@@ -123,7 +123,7 @@ class IsaacGymEnv:
     def __init__(self, env: Any, cfg: AllegroKukaCfg, engine_cfg: IsaacGymCfg) -> None:
         self.env, self.cfg = env, cfg
         self.device = torch.device(env.rl_device)
-        _check_actors(env, cfg)
+        checks.check_built(env, cfg, engine_cfg)
         self.spec = EnvSpec(
             name=cfg.name,
             engine="isaacgym",
@@ -134,18 +134,7 @@ class IsaacGymEnv:
             versions=preload.versions(),
         )
         self._was_lifted = torch.zeros(env.num_envs, dtype=torch.bool, device=self.device)
-        # The first step resets everything; only then do the tensors show the scene.
-        env.reset()
-        first, reward, _, _ = env.step(env.zero_actions())
-        self._readout = IsaacGymReadout(env, cfg)
-        self._readout.align(first["obs"])
-        differing = self._readout.differing_block(first["obs"], reward)
-        if differing is not None and engine_cfg.verify:
-            way_out = (
-                f"isaacgymenvs observes another robot or task than ours: {differing} differs; use "
-                "its own kuka_allegro_touch_sensor.urdf, or engine.verify=false to go on"
-            )
-            refuse("engine", "isaacgym", way_out)
+        self._readout = self._probe(engine_cfg)
 
     def reset(self) -> Tensor:
         """Begin a new episode everywhere and return the observation [N, O]."""
@@ -192,6 +181,21 @@ class IsaacGymEnv:
     def close(self) -> None:
         """Do nothing: isaacgymenvs keeps its simulator until the process ends."""
 
+    def _probe(self, engine_cfg: IsaacGymCfg) -> IsaacGymReadout:
+        """Step once, since only then do the tensors show the scene, and compare what is seen."""
+        env = self.env
+        with checks.one_line("the first step", engine_cfg), leave_no_trace(env):
+            env.reset()
+            first, reward, _, _ = env.step(env.zero_actions())
+        readout = IsaacGymReadout(env, self.cfg)
+        readout.align(first["obs"])
+        differing = readout.differing_block(first["obs"], reward)
+        if differing is not None and engine_cfg.verify:
+            reason = f"isaacgymenvs observes another robot or task than ours: {differing} differs"
+            urdf = "use its own kuka_allegro_touch_sensor.urdf, or engine.verify=false to go on"
+            checks.refuse_engine(engine_cfg, reason, urdf)
+        return readout
+
     def _ended_for_good(self) -> Tensor:
         """Tell where the object fell or the hand left it [N]: at the time limit that counts."""
         env = self.env
@@ -215,19 +219,3 @@ class IsaacGymEnv:
         terms: Dict[str, Tensor] = extras.get("episode_cumulative", {})
         means = {f"reward/{TERMS[name]}": x.mean() for name, x in terms.items() if name in TERMS}
         return {"success_tolerance": tolerance, **means}
-
-
-def _check_actors(env: Any, cfg: AllegroKukaCfg) -> None:
-    """Refuse a task that has other things in it than we asked for."""
-    expected = NUM_ACTORS[cfg.num_arms] + len(walls.WALLS[cfg.wall])
-    actors = env.root_state_tensor.shape[0] // env.num_envs
-    if actors != expected:
-        way_out = (
-            f"isaacgymenvs puts {actors} actors into an environment where {expected} belong; its "
-            "EPO fork builds the hole into two-arm reorientation: use isaac-sim's or SAPG's, or "
-            "engine=mujoco_warp"
-        )
-        refuse("task.wall", cfg.wall, way_out)
-    if env.num_obs != observations.dimension(cfg.subtask, cfg.num_arms):
-        way_out = f"isaacgymenvs observes {env.num_obs} numbers; use isaac-sim's IsaacGymEnvs 1.5"
-        refuse("engine", "isaacgym", way_out)

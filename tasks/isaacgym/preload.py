@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import shlex
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Dict, NoReturn, Optional, Sequence, Tuple
 
 from tasks.errors import refuse
@@ -110,9 +112,20 @@ def _hint(message: str) -> str:
         return "add the environment's lib folder to LD_LIBRARY_PATH"
     if "libmem_filesys" in message:
         return "add isaacgym/_bindings/linux-x86_64 to LD_LIBRARY_PATH"
+    if "rl_games." in message:
+        return (
+            f"the forks of SAPG and EPO need their own rl_games: pip install -e {_own_rl_games()}"
+        )
     if "No module named" in message:
         return "install it"
     return "see docs/isaacgym.md"
+
+
+def _own_rl_games() -> str:
+    """Name the folder of the rl_games that a fork brings beside its isaacgymenvs."""
+    spec = importlib.util.find_spec("isaacgymenvs")
+    checkout = Path(spec.origin).parents[1] if spec and spec.origin else Path("CHECKOUT")
+    return shlex.quote(str(checkout / "rl_games"))
 
 
 def _refuse(way_out: str) -> NoReturn:

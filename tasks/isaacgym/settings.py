@@ -6,7 +6,7 @@ Source of the keys: IsaacGymEnvs `cfg/task/AllegroKuka.yaml` and `cfg/task/env/*
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.errors import refuse
@@ -96,10 +96,16 @@ def check(cfg: AllegroKukaCfg) -> None:
         refuse("task.wall", cfg.wall, way_out)
 
 
-def notes(cfg: AllegroKukaCfg) -> List[str]:
-    """Say which of our corrections have no effect, one line or none."""
+def notes(cfg: AllegroKukaCfg, overrides: Sequence[str] = ()) -> List[str]:
+    """Say which of our corrections have no effect, and which settings an override replaces."""
     names = [f"task.{name}" for name in CORRECTIONS if get(cfg, name)]
-    return [f"no effect on engine=isaacgym: {', '.join(names)}"] if names else []
+    lines = [f"no effect on engine=isaacgym: {', '.join(names)}"] if names else []
+    ours = {key: name for name, keys in {**KEYS, **ONE_ARM_KEYS}.items() for key in keys}
+    for line in overrides:
+        key = line.lstrip("+").partition("=")[0].replace("task.env.", "", 1)
+        if key in ours:
+            lines.append(f"engine.overrides: {line} replaces task.{ours[key]}")
+    return lines
 
 
 def values(cfg: AllegroKukaCfg) -> Dict[str, Any]:

@@ -7,7 +7,8 @@ differ from each other.
 from __future__ import annotations
 
 import importlib
-from typing import Any, Dict
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator
 
 import torch
 
@@ -34,6 +35,33 @@ TENSORS = (
 """Members that are tensors; the last one exists with one arm only."""
 NUMBERS = ("success_tolerance", "frame_since_restart", "last_curriculum_update")
 """Members that are Python numbers: the curriculum."""
+
+RESULTS = (
+    "successes",
+    "prev_episode_successes",
+    "true_objective",
+    "prev_episode_true_objective",
+    "last_success_step",
+    "success_time",
+    "total_num_resets",
+    "successes_count",
+)
+"""Members that count what episodes reached; the last four exist with `evalStats` only."""
+
+
+@contextmanager
+def leave_no_trace(env: Any) -> Iterator[None]:
+    """Let a fresh task step without its counters, curriculum and statistics taking note.
+
+    What a reset of all environments begins anew (poses, clocks, goals) is not put back.
+    """
+    numbers = {name: x for name, x in vars(env).items() if isinstance(x, (int, float))}
+    yield
+    for name, value in numbers.items():
+        setattr(env, name, value)
+    for name in RESULTS:
+        if hasattr(env, name):
+            getattr(env, name).zero_()
 
 
 def capture(env: Any) -> Dict[str, Any]:

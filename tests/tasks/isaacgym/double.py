@@ -52,6 +52,11 @@ class TaskDouble:
         self.num_envs, self.subtask = env["numEnvs"], env["subtask"]
         self.num_arms = env.get("numArms", 1)
         self.num_obs = observations.dimension(self.subtask, self.num_arms)
+        self.num_actions = 23 * self.num_arms + 3 * env["privilegedActions"]
+        self.clamp_abs_observations = env["clampAbsObservations"]
+        self.success_steps, self.keypoint_scale = env["successSteps"], env["keypointScale"]
+        if env["observationType"] != "full_state":
+            raise Exception("Unknown type of observations!")
         self.max_episode_length = env["episodeLength"]
         self.max_successes = env["maxConsecutiveSuccesses"]
         self.curriculum_cfg = CurriculumCfg(
@@ -91,7 +96,7 @@ class TaskDouble:
         self.object_scales = 1.0 + torch.arange(num)[:, None] * torch.tensor([0.1, 0.2, 0.0])
         self.script_success = torch.zeros(num, dtype=torch.bool)
         self.success_tolerance = self.curriculum_cfg.initial_tolerance_m
-        self.frame_since_restart = self.last_curriculum_update = 0
+        self.frame_since_restart = self.last_curriculum_update = self.control_steps = 0
         self.set_actor_root_state_object_indices: List[Tensor] = []
 
     def _create_envs(self) -> None:
@@ -150,7 +155,7 @@ class TaskDouble:
 
     def zero_actions(self) -> Tensor:
         """Give actions that are zero."""
-        return torch.zeros(self.num_envs, 23 * self.num_arms, device=self.rl_device)
+        return torch.zeros(self.num_envs, self.num_actions, device=self.rl_device)
 
     def step(self, actions: Tensor):
         """Reset lazily, act, simulate, observe; the returned tensors are the buffers."""
@@ -158,6 +163,7 @@ class TaskDouble:
         self.pre_physics_step(actions)
         self.simulate()
         self.post_physics_step()
+        self.control_steps += 1
         is_timed_out = self.progress_buf >= self.max_episode_length - 1
         self.extras["time_outs"] = is_timed_out & (self.reset_buf != 0)
         self.obs_dict["obs"] = self.obs_buf
@@ -215,6 +221,8 @@ class TaskDouble:
         rows = torch.cat([*self.set_actor_root_state_object_indices, torch.zeros(0).long()])
         self.gym.root[rows] = self.root_state_tensor[rows]
         self.set_actor_root_state_object_indices = []
+        if self.cfg["env"]["useRelativeControl"]:
+            raise NotImplementedError("Use relative control False for now")
         self.cur_targets[:] = self.prev_targets + 0.1 * actions
         self.prev_targets[:] = self.cur_targets
 
@@ -242,11 +250,14 @@ class TaskDouble:
         self.closest_keypoint_max_dist = torch.minimum(
             self.closest_keypoint_max_dist, geometry.keypoint_distance
         )
-        success = self.script_success
+        tolerance = self.success_tolerance * self.keypoint_scale
+        self.near_goal_steps += geometry.keypoint_distance <= tolerance
+        success = self.script_success | (self.near_goal_steps >= self.success_steps)
         self.successes += success
         self.reset_goal_buf[:] = success
         self.rew_buf[:] = self.arm_hand_dof_pos.sum(1) + 1000.0 * success
-        self.obs_buf[:, -1] = (0.01 * self.rew_buf).clamp(-10, 10)
+        self.obs_buf[:, -1] = 0.01 * self.rew_buf
+        self.obs_buf.clamp_(-self.clamp_abs_observations, self.clamp_abs_observations)
         self.progress_buf = torch.where(
             success, torch.zeros_like(self.progress_buf), self.progress_buf
         )

@@ -171,6 +171,28 @@ def test_reward_terms_take_our_names(env: Any) -> None:
     assert set(act(env).scalars) == {"success_tolerance", "reward/lifting"}
 
 
+def test_curriculum_is_checked_after_the_interval_and_not_one_step_before(isaacgym: Path) -> None:
+    env = make("AllegroKukaReorientation", "curriculum.interval_steps=4")
+    env.reset()
+    env.env.prev_episode_successes[:] = 3.0
+    tolerances = [round(float(act(env).scalars["success_tolerance"]), 6) for _ in range(4)]
+    assert tolerances == [0.075, 0.075, 0.075, 0.0675]
+
+
+def test_nothing_is_reached_before_the_first_episode(isaacgym: Path) -> None:
+    # With 5 m every step is a success, the one at the start too.
+    env = make("AllegroKukaReorientation", "curriculum.initial_tolerance_m=5")
+    env.reset()
+    task = env.env
+    assert task.frame_since_restart == task.control_steps == task.last_curriculum_update == 0
+    for name in ("successes", "true_objective"):
+        assert not getattr(task, name).any()
+        assert not getattr(task, f"prev_episode_{name}").any()
+    act(env)
+    assert task.extras["successes"] == 0.0
+    assert task.successes.tolist() == [1.0] * NUM
+
+
 def run(env: Any, steps: range) -> Tuple[torch.Tensor, ...]:
     results = [act(env, seed=i) for i in steps]
     parts = [(s.observation, s.reward, s.truncated.float(), s.metrics["fitness"]) for s in results]

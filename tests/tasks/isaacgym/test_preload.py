@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, Tuple
@@ -92,6 +93,38 @@ def test_dependency_that_isaacgymenvs_lacks_is_named(
     monkeypatch.setitem(sys.modules, "tests.tasks.isaacgym.double", None)
     with pytest.raises(ValueError, match=r"engine=isaacgym .*isaacgymenvs: .*double"):
         preload.import_isaacgymenvs()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from rl_games.algos_torch.torch_ext import safe_symlink",
+        "import rl_games.common.custom_utils",
+    ],
+)
+def test_fork_without_its_own_rl_games_is_told_how_to_install_it(
+    isaacgym: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str
+) -> None:
+    checkout = tmp_path / "a fork"
+    shutil.copytree(str(isaacgym / "isaacgymenvs"), str(checkout / "isaacgymenvs"))
+    (checkout / "isaacgymenvs/utils/rlgames_utils.py").write_text(line)
+    for package in ("rl_games", "rl_games/algos_torch", "rl_games/common"):
+        (tmp_path / "released" / package).mkdir(parents=True)
+        (tmp_path / "released" / package / "__init__.py").touch()
+    (tmp_path / "released/rl_games/algos_torch/torch_ext.py").write_text("safe_save = None")
+    for folder in (tmp_path / "released", checkout):
+        monkeypatch.syspath_prepend(str(folder))
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if "rl_games" in name}
+    try:
+        with pytest.raises(
+            ValueError, match=r"^engine=isaacgym .*isaacgymenvs: .*rl_games"
+        ) as error:
+            preload.import_isaacgymenvs()
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "rl_games"]:
+            del sys.modules[name]
+        sys.modules.update(before)
+    assert f"their own rl_games: pip install -e '{checkout}/rl_games'" in str(error.value)
 
 
 @pytest.mark.parametrize(

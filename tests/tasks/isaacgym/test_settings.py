@@ -92,3 +92,12 @@ def test_notes_name_the_corrections_without_effect() -> None:
     assert note == ("no effect on engine=isaacgym: task.clamp_reset_joints, task.own_mass_force")
     original = [f"{name}=false" for name in settings.CORRECTIONS]
     assert settings.notes(task_cfg("AllegroKukaRegrasping", *original)) == []
+
+
+def test_notes_name_the_settings_that_an_override_replaces() -> None:
+    cfg = task_cfg("AllegroKukaRegrasping", *[f"{name}=false" for name in settings.CORRECTIONS])
+    lines = ["task.sim.dt=0.01", "task.env.episodeLength=7", "++task.env.resetPositionNoiseX=0"]
+    assert settings.notes(cfg, lines) == [
+        "engine.overrides: task.env.episodeLength=7 replaces task.episode_length",
+        "engine.overrides: ++task.env.resetPositionNoiseX=0 replaces task.reset.object_xy_m",
+    ]
