@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from epo.cli import environment
 from epo.cli.compose import one_line_errors, typed
 from epo.cli.multirun import is_multirun, run_in_process
+from epo.terminal import guard_streams
 
 
 @hydra.main(version_base="1.3", config_path=str(environment.CONFIG_DIR), config_name="config")
@@ -29,6 +30,7 @@ def job(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    guard_streams()
     environment.register()
     with one_line_errors():
         environment.check(sys.argv[1:])

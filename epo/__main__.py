@@ -8,6 +8,7 @@ from typing import Dict, List, Tuple
 
 from epo.cli.compose import one_line_errors
 from epo.config import ConfigError
+from epo.terminal import guard_streams
 from epo.validation import did_you_mean
 
 VERBS: Dict[str, Tuple[str, str]] = {
@@ -39,5 +40,6 @@ def main(arguments: List[str]) -> None:
 
 
 if __name__ == "__main__":
+    guard_streams(is_silent=True)
     with one_line_errors():
         main(sys.argv[1:])

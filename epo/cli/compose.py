@@ -24,6 +24,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from epo.cli.overrides import GROUPS
 from epo.config import Config, ConfigError
+from epo.terminal import say
 from epo.validation import did_you_mean
 
 USAGE_ERROR = 2
@@ -60,7 +61,7 @@ def one_line_errors() -> Iterator[None]:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
         else:
-            print(f"error: {error}", file=sys.stderr)
+            say(f"error: {error}", is_error=True)
         sys.exit(USAGE_ERROR)
 
 

@@ -9,6 +9,7 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from epo.cli.arguments import split
 from epo.config import ConfigError, HealthCfg
@@ -99,11 +100,11 @@ def show(console: Console, folder: Path, diagnosis: Diagnosis) -> None:
     if not diagnosis.num_columns:
         found += " (without health columns: algo.diagnostics was off, few rules can judge)"
     if not diagnosis.findings:
-        console.print(f"{found}, no rule fired", highlight=False, soft_wrap=True)
+        console.print(f"{found}, no rule fired", markup=False, highlight=False, soft_wrap=True)
         return
     counts = Counter(f"{finding.rule} {finding.title}" for finding in diagnosis.findings)
     summary = ", ".join(f"{name} ({count}×)" for name, count in counts.most_common())
-    console.print(f"{found}; {summary}", highlight=False, soft_wrap=True)
+    console.print(f"{found}; {summary}", markup=False, highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     table.add_column("iteration", justify="right", no_wrap=True)
     table.add_column("frames", justify="right", no_wrap=True)
@@ -112,5 +113,5 @@ def show(console: Console, folder: Path, diagnosis: Diagnosis) -> None:
     for finding in diagnosis.findings:
         what = f"{finding.rule} {finding.title}"
         when = (f"{finding.iteration:,}", short(finding.frames))
-        table.add_row(*when, what, finding.evidence, finding.suggestion)
+        table.add_row(*when, what, Text(finding.evidence), Text(finding.suggestion))
     console.print(table)

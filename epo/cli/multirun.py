@@ -17,7 +17,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 
-INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+_SENT_ON = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+INTERRUPTED = (128 + signal.SIGINT, *(128 + number for number in _SENT_ON))
 
 
 def is_multirun() -> bool:
@@ -51,17 +52,17 @@ def run_in_process(script: str) -> None:
 def _signals_left_to(processes: List[subprocess.Popen[bytes]]) -> Iterator[None]:
     """Leave the reaction to signals to the run: it saves its state before it ends.
 
-    Ctrl-C reaches it by itself, SIGTERM has to be sent on.
+    Ctrl-C reaches it by itself, SIGTERM and SIGHUP have to be sent on.
     """
 
     def send_on(number: int, frame: Optional[FrameType]) -> None:
         for process in processes:
             process.send_signal(number)
 
-    previous = {
-        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, send_on),
-    }
+    previous = {signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None)}
+    for number in _SENT_ON:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            previous[number] = signal.signal(number, send_on)
     try:
         yield
     finally:

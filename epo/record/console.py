@@ -17,6 +17,7 @@ from rich.text import Text
 
 from epo.record.names import AGENT_FITNESS, FRAMES_TO_GENERATION
 from epo.record.progress import Progress, RunPlan, Trend, clock, short
+from epo.terminal import say
 
 NUM_BEST = 5
 """Agents named in the live view."""
@@ -54,7 +55,8 @@ def build_console(kind: str, interval_s: float, plan: RunPlan) -> Union[LiveCons
     """Choose the view: `live`, `plain`, or by whether the output is a terminal (`auto`)."""
     console = Console()
     # FORCE_COLOR makes rich see a terminal in a log file: ask the stream itself.
-    is_live = kind == "live" or (sys.stdout.isatty() and not console.is_dumb_terminal)
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    is_live = kind == "live" or (is_terminal and not console.is_dumb_terminal)
     if is_live and kind != "plain":
         return LiveConsole(plan, console)
     return PlainConsole(plan, interval_s, sys.stdout)
@@ -75,7 +77,11 @@ class PlainConsole:
     """Sink that prints a line at most every `interval_s`; the last row is always printed."""
 
     def __init__(
-        self, plan: RunPlan, interval_s: float, stream: TextIO, now: Clock = time.monotonic
+        self,
+        plan: RunPlan,
+        interval_s: float,
+        stream: Optional[TextIO],
+        now: Clock = time.monotonic,
     ) -> None:
         self._progress = Progress(plan)
         self._interval_s = interval_s
@@ -132,8 +138,7 @@ class PlainConsole:
         return " | ".join(parts).replace(" | (#", " (#")
 
     def _print(self, line: str) -> None:
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        say(line, stream=self._stream)
 
 
 class LiveConsole:
@@ -195,8 +200,8 @@ class LiveConsole:
             columns.add_row(Group(blocks[0], Text(), blocks[1]), blocks[2])
         return Panel(
             Group(self._bar(), Text(), columns),
-            title=f"[bold]{self._plan.title}[/] · {self._plan.details}",
-            subtitle=f"[dim]{self._plan.run_dir}[/]",
+            title=Text.assemble((self._plan.title, "bold"), f" · {self._plan.details}"),
+            subtitle=Text(self._plan.run_dir, style="dim"),
             title_align="left",
             subtitle_align="left",
             box=box.ROUNDED,
@@ -250,7 +255,7 @@ class LiveConsole:
             left = max(0.0, self._metrics[FRAMES_TO_GENERATION])
             table.add_row("next generation", f"in {short(left)} frames")
         if self._generation:
-            table.add_row("last replaced", self._generation)
+            table.add_row("last replaced", Text(self._generation))
         return table
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import (
     Any,
     Callable,
+    Deque,
     Dict,
     Iterable,
     Iterator,
@@ -23,8 +26,8 @@ from typing import (
     TextIO,
 )
 
-from epo.config import ConfigError
 from epo.record.files import atomic_write
+from epo.terminal import say
 
 METRICS = "metrics.csv"
 GENERATIONS = "generations.csv"
@@ -47,6 +50,8 @@ METRIC_COLUMNS = [
     "kl",
     "entropy",
 ]
+MAX_WAITING = 20_000
+"""Rows that wait for a full disk, at most: some 150 MB. Then the oldest are lost."""
 GENERATION_COLUMNS = ["iteration", "frames", "replaced", "parents", "operator", "fitness"]
 
 
@@ -56,6 +61,9 @@ class CsvTable:
     `columns` come first and always, all others sorted behind them, so the header does not
     depend on when a column appeared. Every row is handed to the system at once: it survives
     kill -9. A torn last line, left by a killed process, is dropped when the table is opened.
+
+    Rows that cannot be written, for example on a full disk, wait in memory and are written, in
+    their order, as soon as they can be.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
@@ -63,46 +71,72 @@ class CsvTable:
         self._first = list(columns)
         self._columns: List[str] = []
         self._file: Optional[TextIO] = None
+        self._end = 0
+        self._waiting: Deque[Mapping[str, Any]] = deque(maxlen=MAX_WAITING)
+        self._is_said = False
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Write one row; missing cells stay empty.
-
-        Raises:
-            ConfigError: if the disk is full or the folder has become read-only.
-        """
+        """Write one row and those that wait; missing cells stay empty."""
+        self._waiting.append(row)
         try:
-            if self._file is None or not self._known.issuperset(row):
-                self._reopen(row)
-            cells = [cell(row[name]) if name in row else "" for name in self._columns]
-            self._writer.writerow(cells)
-            assert self._file is not None
-            self._file.flush()
+            while self._waiting:
+                self._write(self._waiting[0])
+                self._waiting.popleft()
         except OSError as error:
-            with suppress(OSError):  # closing tries to write the rest once more
-                self.close()
-            self._file = None
-            raise ConfigError(
-                "run_dir",
-                self.path.parent,
-                f"cannot write {self.path.name} ({error.strerror}); make room there, then "
-                f"continue with resume={self.path.parent}",
-            ) from error
+            self._give_up(error)
+        else:
+            if self._is_said:
+                say(f"{self.path.name} is complete again", is_error=True)
+                self._is_said = False
 
     def close(self) -> None:
-        """Close the file."""
+        """Try once more to write what waits, and close the file."""
+        if self._waiting:
+            self.append(self._waiting.pop())
+        if self._waiting:
+            lost = f"warning: {len(self._waiting)} rows of {self.path} were never written"
+            say(lost, is_error=True)
+        self._close_file()
+
+    def _write(self, row: Mapping[str, Any]) -> None:
+        if self._file is None or not self._known.issuperset(row):
+            self._reopen(row)
+        assert self._file is not None
+        cells = [cell(row[name]) if name in row else "" for name in self._columns]
+        self._writer.writerow(cells)
+        self._file.flush()
+        self._end = self._file.tell()
+
+    def _give_up(self, error: OSError) -> None:
+        """Close the file without half a row; the next row tries to open it again."""
+        if not self._is_said:
+            self._is_said = True
+            text = f"cannot write {self.path} ({error.strerror}); training goes on, the rows wait"
+            say(f"warning: {text}", is_error=True)
+        if self._file is not None:
+            with suppress(OSError):  # closing tries to write the rest once more
+                self._close_file()
+            with suppress(OSError):
+                os.truncate(str(self.path), self._end)
+        self._file = None
+
+    def _close_file(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def _reopen(self, row: Iterable[str]) -> None:
         """Open the file for appending, with a header that covers `row`."""
-        self.close()
+        self._close_file()
         old = header(self.path)
         extra = {*old, *row}.difference(self._first)
         self._columns = [*self._first, *sorted(extra)]
         self._known = set(self._columns)
-        _rewrite(self.path, self._columns, lambda _: True)
+        # A table that is complete stays as it is: a second one may not fit on the disk.
+        if old != self._columns or not _ends_with_line(self.path):
+            _rewrite(self.path, self._columns, lambda _: True)
         self._file = open(self.path, "a", newline="", encoding="utf-8")  # noqa: SIM115
+        self._end = os.path.getsize(str(self.path))
         self._writer = csv.writer(self._file, lineterminator="\n")
 
 
@@ -187,6 +221,13 @@ def _rewrite(path: Path, columns: Sequence[str], keep: Callable[[Dict[str, str]]
 
 def _complete_lines(file: TextIO) -> Iterator[str]:
     return (line for line in file if line.endswith("\n"))
+
+
+def _ends_with_line(path: Path) -> bool:
+    """Tell whether the last line of a file that is there and not empty is complete."""
+    with open(path, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 def _iteration(row: Mapping[str, str]) -> float:

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, List, Mapping, Optional, Protocol, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
 from epo.config import RecordCfg
+from epo.record.guarded import Guarded
 from epo.record.progress import RunPlan
-
-
-class Sink(Protocol):
-    """One place that a run's numbers go to."""
-
-    def write(self, frames: int, metrics: Mapping[str, float]) -> None:
-        """Take the numbers of one iteration, `iteration` and `frames` among them."""
-        ...
-
-    def generation(self, row: Mapping[str, Any]) -> None:
-        """Take the description of one generation (`iteration`, `frames`, `replaced`, ...)."""
-        ...
-
-    def close(self) -> None:
-        """Bring everything to its place."""
-        ...
+from epo.record.sink import Sink
 
 
 class Recorder:
     """Hand every row to every sink; a context manager that closes them all.
 
-    Metrics are host floats: the trainer makes one device-to-host transfer per iteration.
-    NaN means that there is no value yet. In a distributed run only rank 0 records.
+    A sink that fails is guarded: it says so, and the run goes on without it. Metrics are host
+    floats: the trainer makes one device-to-host transfer per iteration. NaN means that there is
+    no value yet. In a distributed run only rank 0 records.
     """
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
-        self._sinks = list(sinks)
+        self._sinks = [
+            sink if isinstance(sink, Guarded) else Guarded(type(sink).__name__, sink)
+            for sink in sinks
+        ]
 
     def write(self, iteration: int, frames: int, metrics: Mapping[str, float]) -> None:
         """Record one iteration that ended at `frames` frames."""
@@ -48,10 +37,9 @@ class Recorder:
             sink.generation(row)
 
     def close(self) -> None:
-        """Close every sink, the last one first, even if one of them fails."""
-        with ExitStack() as stack:
-            for sink in self._sinks:
-                stack.callback(sink.close)
+        """Close every sink, the last one first."""
+        for sink in reversed(self._sinks):
+            sink.close()
         self._sinks = []
 
     def __enter__(self) -> Recorder:
@@ -82,25 +70,41 @@ def build_recorder(
         ConfigError: if a package is missing or W&B cannot start.
     """
     from epo.record.console import build_console
-    from epo.record.csv import GenerationsCsv, MetricsCsv
+    from epo.record.csv import GENERATIONS, METRICS, GenerationsCsv, MetricsCsv
     from epo.record.health import HealthWarnings, read_targets
 
-    sinks: List[Sink] = [MetricsCsv(run_dir), GenerationsCsv(run_dir)]
+    sinks: List[Sink] = [
+        Guarded(METRICS, MetricsCsv(run_dir)),
+        Guarded(GENERATIONS, GenerationsCsv(run_dir)),
+    ]
     if cfg.tensorboard:
         from epo.record.tensorboard import TensorBoard
 
-        sinks.append(TensorBoard(run_dir, resumed_frames))
+        sinks.append(
+            Guarded(
+                "TensorBoard",
+                open_sink=lambda: TensorBoard(run_dir, resumed_frames),
+                reopen=lambda: TensorBoard(run_dir, is_reopened=True),
+            )
+        )
     if cfg.wandb != "disabled":
         from epo.record.weights_and_biases import Wandb
 
-        sinks.append(Wandb(run_dir, cfg, config))
+        # Not tried again: connecting may take minutes.
+        sinks.append(Guarded("W&B", Wandb(run_dir, cfg, config)))
     console = None
     if cfg.console != "off":
         console = build_console(cfg.console, cfg.console_interval_s, plan)
     if cfg.health.enabled:
-        say = None if console is None else console.say
-        sinks.append(HealthWarnings(run_dir, cfg.health, read_targets(config), say))
+        show = None if console is None else console.say
+        health = cfg.health
+        sinks.append(
+            Guarded(
+                "the health monitor",
+                open_sink=lambda: HealthWarnings(run_dir, health, read_targets(config), show),
+            )
+        )
     if console is not None:
         # Closed first: the screen is free again before W&B waits for its upload.
-        sinks.append(console)
+        sinks.append(Guarded("the console", console))
     return Recorder(sinks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 from typing import Any, Mapping, Optional
 
@@ -15,13 +16,16 @@ FLUSH_INTERVAL_S = 10
 class TensorBoard:
     """Sink that writes scalars, and a line of text per generation, to `tensorboard/`."""
 
-    def __init__(self, run_dir: Path, resumed_frames: Optional[int] = None) -> None:
+    def __init__(
+        self, run_dir: Path, resumed_frames: Optional[int] = None, *, is_reopened: bool = False
+    ) -> None:
         """Open the events file.
 
         Args:
             run_dir: folder of the run.
             resumed_frames: frames of the checkpoint that the run continues from, or None;
                 events behind it are hidden, they are written again.
+            is_reopened: continue the events of this session; nothing is hidden.
 
         Raises:
             ConfigError: if TensorBoard is not installed.
@@ -36,9 +40,10 @@ class TensorBoard:
             ) from error
         self._writer = SummaryWriter(
             str(run_dir / "tensorboard"),
-            purge_step=(resumed_frames or 0) + 1,
+            purge_step=None if is_reopened else (resumed_frames or 0) + 1,
             flush_secs=FLUSH_INTERVAL_S,
         )
+        _hush_writer_threads()
 
     def write(self, frames: int, metrics: Mapping[str, float]) -> None:
         """Write the finite metrics of one iteration."""
@@ -54,3 +59,17 @@ class TensorBoard:
     def close(self) -> None:
         """Flush and close the events file."""
         self._writer.close()
+
+
+def _hush_writer_threads() -> None:
+    """Leave the errors of TensorBoard's writing thread to whoever writes next, who gets them."""
+    before = threading.excepthook
+    if getattr(before, "is_hushed", False):
+        return
+
+    def hook(error: Any) -> None:
+        if not type(error.thread).__module__.startswith("tensorboard."):
+            before(error)
+
+    hook.is_hushed = True  # pyright: ignore[reportFunctionMemberAccess]
+    threading.excepthook = hook

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 import signal
-import sys
 import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any, Dict, Mapping, Optional, Union
 
+from epo.terminal import say
+
 _MESSAGES = {
     signal.SIGINT: "stopping after this iteration; Ctrl-C again quits at once, without saving",
     signal.SIGTERM: "SIGTERM: stopping after this iteration",
 }
+if hasattr(signal, "SIGHUP"):  # not on Windows
+    _MESSAGES[signal.SIGHUP] = "SIGHUP (the terminal is gone): stopping after this iteration"
 
 
 class StopSignal:
-    """Turn Ctrl-C (SIGINT) and SIGTERM into a request to stop after the iteration.
+    """Turn Ctrl-C (SIGINT), SIGTERM and SIGHUP into a request to stop after the iteration.
 
-    A second Ctrl-C raises KeyboardInterrupt at once. Signals reach the main thread only:
-    used in another thread, the context manager does nothing.
+    A second Ctrl-C raises KeyboardInterrupt at once. What is ignored, as SIGHUP under nohup, stays
+    ignored. Signals reach the main thread only: used in another thread, the context manager does
+    nothing.
 
     Attributes:
         number: the first signal that came, or None.
@@ -36,7 +40,8 @@ class StopSignal:
     def __enter__(self) -> StopSignal:
         self._messenger.start()
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._handle) for number in _MESSAGES}
+            wanted = [n for n in _MESSAGES if signal.getsignal(n) is not signal.SIG_IGN]
+            self._previous = {number: signal.signal(number, self._handle) for number in wanted}
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -51,7 +56,7 @@ class StopSignal:
 
     @property
     def exit_code(self) -> int:
-        """Exit code of the process: 130 after Ctrl-C, 143 after SIGTERM, 0 without a signal."""
+        """Exit code: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 0 without a signal."""
         return 0 if self.number is None else 128 + self.number
 
     def _handle(self, number: int, frame: Optional[FrameType]) -> None:
@@ -65,7 +70,7 @@ class StopSignal:
         """Print what the first signal does, if one comes."""
         self._is_over.wait()
         if self.number is not None:
-            print(_MESSAGES[signal.Signals(self.number)], file=sys.stderr, flush=True)
+            say(_MESSAGES[signal.Signals(self.number)], is_error=True)
 
 
 class NonFiniteError(ArithmeticError):

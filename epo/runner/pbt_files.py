@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 from typing import Any, Dict
 
@@ -15,6 +14,7 @@ from epo.runner.checkpoint import CheckpointError
 from epo.runner.pbt_folder import Record, SharedFolder
 from epo.runner.pbt_loop import MemberLoop
 from epo.runner.snapshot import Snapshot
+from epo.terminal import say
 
 
 class FilesPBT(MemberLoop):
@@ -59,7 +59,7 @@ class FilesPBT(MemberLoop):
             if is_due:
                 self.compare(self.clock.tick(self.frames))
         except (OSError, CheckpointError) as error:
-            print(f"warning: {error}; training goes on", file=sys.stderr, flush=True)
+            say(f"warning: {error}; training goes on", is_error=True)
         if is_due:
             self.end_interval()
 

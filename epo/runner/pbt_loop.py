@@ -21,6 +21,7 @@ from epo.runner.loop import Loop
 from epo.runner.pbt_member import Member, choose_rules, member_seed
 from epo.runner.seeds import derive_seed
 from epo.runner.snapshot import Snapshot
+from epo.terminal import say
 
 DIVERGED = "pbt/diverged/"
 """Prefix of the columns that are 1 where a member's update was not finite; its index follows."""
@@ -50,7 +51,7 @@ class MemberLoop(Loop):
             self.member_env.separate(num_here)
         self.rules = choose_rules(self.pbt.mutable, env)
         if REWARD in self.pbt.mutable and not any(name.startswith(REWARD) for name in self.rules):
-            print(f"algo.pbt.mutable: {env.spec.name} names no reward terms to mutate", flush=True)
+            say(f"algo.pbt.mutable: {env.spec.name} names no reward terms to mutate")
         base = self._base_settings()
         self.members = [
             Member(index, cfg.algo, env, self.share, cfg.seed, dict(base), precision=cfg.precision)

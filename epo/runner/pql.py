@@ -21,6 +21,7 @@ from epo.record.recorder import Recorder
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.loop import Loop
 from epo.runner.seeds import derive_seed
+from epo.terminal import say
 
 
 def check_spec(algo: AlgoCfg, spec: EnvSpec) -> None:
@@ -68,8 +69,7 @@ class PQLLoop(Loop):
         super().__init__(cfg, env, recorder)
         pql, spec = cfg.algo.pql, env.spec
         sizes = choose_sizes(pql, spec, env.device)
-        for choice in sizes.choices:
-            print(choice, flush=True)
+        say(*sizes.choices)
         self.networks = build_networks(cfg.algo, env, cfg.seed)
         self.replay = Replay(
             sizes.capacity,

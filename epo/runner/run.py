@@ -22,6 +22,7 @@ from epo.runner.guard import NonFiniteError, StopSignal
 from epo.runner.loop import Loop
 from epo.runner.run_folder import RunFolder, as_plain
 from epo.runner.start import start_run
+from epo.terminal import say
 
 TRAINERS = {
     "ppo": "epo.runner.trainer:Trainer",
@@ -48,7 +49,7 @@ def run(cfg: Config, make_env: Callable[[Config], VecEnv]) -> int:
     weights = checkpoint.load(Path(cfg.checkpoint)) if cfg.checkpoint else None
     start = start_run(cfg)
     if start.note:
-        print(start.note, flush=True)
+        say(start.note)
     if start.is_finished:
         return 0
     state = checkpoint.load(start.checkpoint) if start.checkpoint else None
@@ -136,7 +137,7 @@ class Session:
                 return self._fail(str(error))
             self._summarise("interrupted" if stop else "finished")
         self.recorder.close()
-        print(self._last_words(), flush=True)
+        say(self._last_words())
         return stop.exit_code
 
     def _save_when_due(self) -> None:
@@ -154,7 +155,7 @@ class Session:
                 checkpoint.save(self.folder.last, trainer.state_dict())
         except CheckpointError as error:
             # The run goes on: the disk may have room again at the next checkpoint.
-            print(f"warning: {error}", file=sys.stderr, flush=True)
+            say(f"warning: {error}", is_error=True)
 
     def _fail(self, message: str) -> int:
         try:
@@ -162,7 +163,7 @@ class Session:
         except OSError as error:
             message += f" (nor the summary: {error.strerror})"
         self.recorder.close()
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        say(f"error: {message}", is_error=True)
         return 1
 
     def _summarise(self, status: str, error: str = "") -> None:

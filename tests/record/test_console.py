@@ -10,6 +10,7 @@ from epo.record import console as module
 from epo.record.console import LiveConsole, PlainConsole, build_console, split
 from epo.record.names import FRAMES_TO_GENERATION, agent_fitness
 from epo.record.progress import RunPlan
+from epo.terminal import PLAIN
 
 PLAN = RunPlan("Probe · epo", "3 agents × 4 envs · probe on cpu", "runs/x", max_frames=1000)
 
@@ -138,3 +139,38 @@ def test_console_is_live_on_a_terminal_only(
 
 def test_split_without_times_is_a_dash():
     assert split({}) == "–"
+
+
+def test_user_text_is_no_markup():
+    screen = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
+    plan = RunPlan("Probe[/a] · [b]", "[red]1[/] agents", "runs/[bold]x[/nothing]")
+    live = LiveConsole(plan, screen, Time())
+    live.write(100, row(1))
+    live.generation({"replaced": "[a][/b]", "frames": 1})
+    live.say("[/c]")
+    with screen.capture() as capture:
+        screen.print(live.render())
+    live.close()
+    for text in (plan.title, plan.details, plan.run_dir, "[a][/b]"):
+        assert text in capture.get()
+
+
+def test_live_view_fits_an_ascii_terminal():
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors=PLAIN)
+    live = LiveConsole(
+        PLAN, Console(file=output, width=100, force_terminal=True, color_system=None), Time()
+    )
+    for iteration in range(1, 5):
+        live.write(100 * iteration, row(iteration, **{"leader/fitness": float(iteration)}))
+    live.close()
+    output.flush()
+    text = output.buffer.getvalue().decode("ascii")  # type: ignore[attr-defined]
+    assert "Probe - epo - 3 agents x 4 envs" in text
+    assert "\\u" not in text
+
+
+def test_console_without_a_terminal_or_a_stdout_is_plain(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module.sys, "stdout", None)  # started with stdout closed
+    console = build_console("auto", 1.0, PLAN)
+    console.write(100, row(1))
+    console.close()

@@ -6,7 +6,6 @@ from typing import Dict
 
 import pytest
 
-from epo.config import ConfigError
 from epo.record import csv
 from epo.record.csv import METRIC_COLUMNS, GenerationsCsv, MetricsCsv, header, rows, truncate
 
@@ -105,28 +104,69 @@ def test_opening_drops_a_torn_line(tmp_path: Path):
     assert iterations(tmp_path) == [1, 2, 3]
 
 
-def test_full_disk_names_the_folder_and_how_to_continue(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_rows_wait_for_a_full_disk_and_are_written_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     sink = record(tmp_path, 1, 1)
-    monkeypatch.setattr(csv, "_rewrite", fail)
-    with pytest.raises(ConfigError, match=r"run_dir=.*No space left.*resume="):
-        sink.write(32, {"iteration": 2, "frames": 32, "new column": 1.0})
+    with monkeypatch.context() as full:
+        full.setattr(csv, "_rewrite", fail)
+        for iteration in (2, 3):
+            row = {"iteration": iteration, "frames": 16 * iteration, "new column": 1.0}
+            sink.write(16 * iteration, row)
+    assert iterations(tmp_path) == [1]
+    (line,) = capsys.readouterr().err.splitlines()  # said once
+    assert "metrics.csv (No space left on device); training goes on, the rows wait" in line
+    sink.write(64, {"iteration": 4, "frames": 64, "new column": 1.0})
+    assert iterations(tmp_path) == [1, 2, 3, 4]
+    assert "metrics.csv is complete again" in capsys.readouterr().err
+    sink.close()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_row_that_does_not_fit_leaves_nothing_to_fail_at_the_end(tmp_path: Path):
+def test_row_that_does_not_fit_leaves_no_half_line_and_no_error_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+):
     sink = record(tmp_path, 1, 1)
-    sink.close()
     sink._file = open("/dev/full", "w")  # noqa: SIM115 - the sink closes it
     sink._writer = csv.csv.writer(sink._file)
-    with pytest.raises(ConfigError, match=r"cannot write metrics\.csv \(No space left"):
-        sink.write(32, {"iteration": 2, "frames": 32})
+    with open(tmp_path / "metrics.csv", "a") as file:
+        file.write("2,3")  # what went onto the disk before it was full
+    sink.write(32, {"iteration": 2, "frames": 32})
+    assert (tmp_path / "metrics.csv").read_text().endswith("\n")
     sink.close()
-    assert iterations(tmp_path) == [1]
+    assert iterations(tmp_path) == [1, 2]
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_rows_that_were_never_written_are_counted_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    sink = MetricsCsv(tmp_path / "gone")
+    sink.write(16, {"iteration": 1, "frames": 16})
+    sink.write(32, {"iteration": 2, "frames": 32})
+    sink.close()
+    assert "warning: 2 rows of" in capsys.readouterr().err
+
+
+def test_waiting_rows_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(csv, "MAX_WAITING", 3)
+    sink = MetricsCsv(tmp_path / "gone")
+    for iteration in range(1, 6):
+        sink.write(iteration, {"iteration": iteration, "frames": iteration})
+    (tmp_path / "gone").mkdir()
+    sink.write(6, {"iteration": 6, "frames": 6})
+    assert iterations(tmp_path / "gone") == [4, 5, 6]
+    sink.close()
+
+
+def test_a_complete_table_is_not_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    record(tmp_path, 1, 1).close()
+    monkeypatch.delattr(csv, "_rewrite")  # an append needs no room for a second table
+    record(tmp_path, 2, 2).close()
+    assert iterations(tmp_path) == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,42 @@ def test_recorder_hands_every_row_to_every_sink():
         assert sink.is_closed
 
 
-def test_recorder_closes_all_sinks_although_one_fails():
+def test_recorder_closes_all_sinks_although_one_fails(capsys):
     sinks = [Notebook(), Notebook(is_broken=True), Notebook()]
-    with pytest.raises(OSError, match="upload failed"):
-        Recorder(sinks).close()
+    Recorder(sinks).close()
     assert all(sink.is_closed for sink in sinks)
+    assert "Notebook is switched off (OSError: upload failed)" in capsys.readouterr().err
+
+
+def test_sink_that_fails_does_not_keep_rows_from_the_others(capsys):
+    class Dead(Notebook):
+        def write(self, frames: int, metrics: Mapping[str, float]) -> None:
+            raise RuntimeError("service\nis dead")
+
+    before, after = Notebook(), Notebook()
+    with Recorder([before, Dead(), after]) as recorder:
+        for iteration in (1, 2):
+            recorder.write(iteration, 16 * iteration, {})
+    assert len(before.rows) == len(after.rows) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "warning: Dead is switched off (RuntimeError: service is dead); training goes on"
+    )
+
+
+@pytest.mark.parametrize("broken", ["tensorboard", "metrics.csv", "warnings.csv"])
+def test_place_that_cannot_be_written_does_not_end_a_run(broken: str, tmp_path: Path, capsys):
+    block = tmp_path / broken
+    block.write_text("a file") if broken == "tensorboard" else block.mkdir()
+    plan = RunPlan("task", "details", "x")
+    with build_recorder(tmp_path, RecordCfg(console="plain"), plan, {}) as recorder:
+        for iteration in (1, 2):
+            recorder.write(iteration, 16 * iteration, {"kl": 0.5})
+    printed = capsys.readouterr()
+    assert "iteration 2" in printed.out
+    if broken != "warnings.csv":  # there is no warning to write
+        assert f"{broken}".lower() in printed.err.lower()
+        assert printed.err.count("training goes on") <= 2
 
 
 @pytest.mark.parametrize(("num_agents", "last"), [(7, "06"), (100, "99"), (101, "100")])

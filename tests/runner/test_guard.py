@@ -11,7 +11,9 @@ from epo.runner.guard import NonFiniteError, StopSignal, check_finite
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=["ctrl-c", "term", "hang-up"],
 )
 def test_signal_asks_to_stop_and_gives_the_exit_code(number: int, code: int):
     with StopSignal() as stop:
@@ -46,6 +48,16 @@ def test_user_is_told_at_once(capfd: pytest.CaptureFixture):
     with StopSignal():
         os.kill(os.getpid(), signal.SIGINT)
     assert "Ctrl-C again quits at once" in capfd.readouterr().err
+
+
+def test_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with StopSignal() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_handlers_are_given_back():
