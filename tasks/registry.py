@@ -77,14 +77,15 @@ def _allegro_kuka(
 
         return make_isaacgym(cfg, engine_cfg, num_envs, device, seed)
     scales = objects.object_scales(cfg.objects.sets, cfg.objects.randomize_dimensions)
-    scale = objects.deal(scales, num_envs, num_agents, cfg.same_shapes_per_block).to(device)
-    worlds = randomization.draw_worlds(cfg, objects.half_size(scale), seed)
+    scale = objects.deal(scales, num_envs, num_agents, cfg.same_shapes_per_block)
+    worlds = randomization.draw_worlds(cfg, objects.half_size(scale), seed, device)
     sim = SIMULATORS[engine_cfg.name](cfg, engine_cfg, worlds, device)
     generator = torch.Generator(device).manual_seed(seed)
     draws = RandomDraws(cfg, worlds.object_half_size, sim.joint_lower, sim.joint_upper, generator)
     true_size = worlds.object_half_size if "object_size" in randomized(cfg) else None
     disturbances = randomization.make_disturbances(cfg, num_envs, device, seed)
-    return AllegroKuka(cfg, sim, scale, draws, engine_cfg.name, true_size, disturbances)
+    nominal = scale.to(device)
+    return AllegroKuka(cfg, sim, nominal, draws, engine_cfg.name, true_size, disturbances)
 
 
 def _mujoco(

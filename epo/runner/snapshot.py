@@ -26,6 +26,19 @@ class Snapshot(NamedTuple):
     blocks: Dict[str, Tensor]
 
 
+def pack(
+    metrics: Dict[str, Tensor],
+    scalars: Dict[str, Tensor],
+    fitness: Fitness,
+    blocks: Dict[str, Tensor],
+) -> Tensor:
+    """Line everything up on the device, float64."""
+    named = {**metrics, **scalars}
+    parts = [torch.stack([value.detach().double() for value in named.values()])]
+    parts += [fitness.pack().flatten(), *(block.double() for block in blocks.values())]
+    return torch.cat(parts)
+
+
 def transfer(
     metrics: Dict[str, Tensor],
     scalars: Dict[str, Tensor],
@@ -33,11 +46,9 @@ def transfer(
     blocks: Dict[str, Tensor],
 ) -> Snapshot:
     """Bring everything to the host in one copy: the sync point of an iteration."""
+    host = pack(metrics, scalars, fitness, blocks).cpu()
     named = {**metrics, **scalars}
     num_agents = fitness.fitness.shape[0]
-    parts = [torch.stack([value.detach().double() for value in named.values()])]
-    parts += [fitness.pack().flatten(), *(block.double() for block in blocks.values())]
-    host = torch.cat(parts).cpu()
     values = dict(zip(named, host[: len(named)].tolist()))
     per_agent = host[len(named) :].view(4 + len(blocks), num_agents)
     return Snapshot(

@@ -23,7 +23,7 @@ _STATE = ("action_offset", "observation_offset", "delay", "age", "past")
 """Tensors of `Disturbances` that change."""
 
 
-def draw_worlds(cfg: AllegroKukaCfg, half_size: Tensor, seed: int) -> Worlds:
+def draw_worlds(cfg: AllegroKukaCfg, half_size: Tensor, seed: int, device: Any = "cpu") -> Worlds:
     """Draw what differs between the worlds of a run.
 
     The mass is the nominal density times the volume of the randomised box, times a factor of
@@ -33,11 +33,9 @@ def draw_worlds(cfg: AllegroKukaCfg, half_size: Tensor, seed: int) -> Worlds:
 
     Args:
         cfg: the task, already checked.
-        half_size: [N, 3] nominal half edges of the boxes, m.
+        half_size: [N, 3] nominal half edges of the boxes, m; on the CPU.
         seed: of the draws.
-
-    Returns:
-        The worlds, on the device of `half_size`.
+        device: where the worlds go.
     """
     names, num_envs, num_joints = randomized(cfg), len(half_size), len(JOINT_NAMES) * cfg.num_arms
 
@@ -50,7 +48,7 @@ def draw_worlds(cfg: AllegroKukaCfg, half_size: Tensor, seed: int) -> Worlds:
         return value.clamp(low, high)
 
     size, mass, friction = (draw(f"object_{name}", 1) for name in ("size", "mass", "friction"))
-    true_size = half_size.cpu() if size is None else half_size.cpu() * size
+    true_size = half_size if size is None else half_size * size
     true_mass = objects.mass(true_size, cfg.objects.density)
     worlds = Worlds(
         true_size,
@@ -60,7 +58,7 @@ def draw_worlds(cfg: AllegroKukaCfg, half_size: Tensor, seed: int) -> Worlds:
         draw("damping", num_joints, is_log=True),
     )
     drawn = {name: value for name, value in worlds._asdict().items() if value is not None}
-    return worlds._replace(**{name: value.to(half_size.device) for name, value in drawn.items()})
+    return worlds._replace(**{name: value.to(device) for name, value in drawn.items()})
 
 
 class Disturbances:

@@ -136,11 +136,8 @@ def still_env(cfg: AllegroKukaCfg, num_envs: int = 4, seed: int = 0, sim=None) -
     sim = sim or StillSim(num_envs, cfg.num_arms)
     scale = deal(object_scales(cfg.objects.sets), num_envs, 1, False).to(sim.device)
     sim.object_mass.copy_(mass(scale, cfg.objects.density))
-    # The meta device has no generator of its own.
-    generator = torch.Generator("cpu" if sim.device.type == "meta" else sim.device)
-    draws = RandomDraws(
-        cfg, half_size(scale), sim.joint_lower, sim.joint_upper, generator.manual_seed(seed)
-    )
+    generator = torch.Generator(sim.device).manual_seed(seed)
+    draws = RandomDraws(cfg, half_size(scale), sim.joint_lower, sim.joint_upper, generator)
     return AllegroKuka(cfg, sim, scale, draws, engine="still")
 
 

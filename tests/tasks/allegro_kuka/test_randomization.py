@@ -123,7 +123,7 @@ def test_quantities_are_drawn_independently_of_each_other_and_by_seed() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_worlds_do_not_depend_on_the_device() -> None:
-    on_gpu: Any = draw_worlds(task_cfg(REORIENTATION, EVERYTHING), half_size(20).cuda(), 0)
+    on_gpu: Any = draw_worlds(task_cfg(REORIENTATION, EVERYTHING), half_size(20), 0, "cuda")
     for ours, theirs in zip(worlds(20, EVERYTHING), on_gpu):
         assert theirs.is_cuda
         assert torch.equal(ours, theirs.cpu())
