@@ -14,6 +14,7 @@ from epo.validation import did_you_mean
 VERBS: Dict[str, Tuple[str, str]] = {
     "bench": ("epo.cli.bench.command", "measure how fast things run on this machine"),
     "diagnose": ("epo.cli.diagnose", "say what went wrong in a run, when, and why"),
+    "eval": ("epo.cli.eval.command", "measure what the agents of a run reach, with intervals"),
     "play": ("epo.cli.play.command", "watch the agents of a run, or any task, as a video"),
     "plot": ("epo.cli.plot", "draw the learning curves of runs"),
     "study": ("epo.cli.study.command", "make all runs of a comparison and the page about them"),

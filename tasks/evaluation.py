@@ -8,6 +8,7 @@ from typing import Any, Optional
 import torch
 
 from epo.envs import VecEnv
+from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.task import AllegroKuka
 from tasks.gymnasium.config import GymnasiumCfg
 
@@ -22,6 +23,13 @@ def episode_length(task_cfg: Any) -> Optional[int]:
 
         return environments.episode_length(task_cfg)
     return task_cfg.episode_length
+
+
+def target_tolerance(task_cfg: Any) -> Optional[float]:
+    """Give the success tolerance that the curriculum ends at, m; None: there is no curriculum."""
+    if not isinstance(task_cfg, AllegroKukaCfg):
+        return None
+    return task_cfg.curriculum.target_tolerance_m
 
 
 def hold_tolerance(env: VecEnv, tolerance_m: Optional[float]) -> Optional[float]:

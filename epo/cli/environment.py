@@ -123,6 +123,13 @@ def episode_length(cfg: Config) -> Optional[int]:
     return length(cfg.task)
 
 
+def target_tolerance(cfg: Config) -> Optional[float]:
+    """Give the success tolerance that the curriculum ends at, m; None: there is no curriculum."""
+    from tasks.evaluation import target_tolerance as target
+
+    return target(cfg.task)
+
+
 def hold_tolerance(env: VecEnv, tolerance_m: Optional[float]) -> Optional[float]:
     """Stop the curriculum at a success tolerance, the present one for None.
 

@@ -65,8 +65,24 @@ class Cast:
         return f"agent {agent}" + " (leader)" * (agent == self._population - 1)
 
 
-def shown_agents(agent: str, population: int) -> List[int]:
+def population_of(cfg: Config) -> int:
+    """Give the number of agents in a checkpoint of a run.
+
+    One of separate networks holds one of them, the leader's.
+    """
+    return 1 if cfg.algo.trainer == "pbt" else int(cfg.num_agents)
+
+
+def shown_agents(
+    agent: str, population: int, name: str = "agent", most: int = MAX_AGENTS
+) -> List[int]:
     """Give the indices of the agents that `agent` means.
+
+    Args:
+        agent: `leader`, `all`, or indices with commas between them.
+        population: K; the last agent is the leader.
+        name: of the option, for the message.
+        most: agents that `all` means at most.
 
     Raises:
         ConfigError: if one is out of range.
@@ -74,13 +90,13 @@ def shown_agents(agent: str, population: int) -> List[int]:
     if agent == "leader":
         return [population - 1]
     if agent == "all":
-        num = min(population, MAX_AGENTS)
+        num = min(population, most)
         # Evenly spread, the leader among them.
         return [(i + 1) * population // num - 1 for i in range(num)]
     words = agent.split(",")
     if not all(word.isdigit() and int(word) < population for word in words):
         way_out = f"use leader, all, or indices from 0 to {population - 1}, the leader"
-        raise ConfigError("agent", agent, way_out)
+        raise ConfigError(name, agent, way_out)
     return [int(word) for word in words]
 
 

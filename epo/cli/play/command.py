@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Optional, Sequence
 
 from epo.cli import arguments, environment
 from epo.cli.overrides import merge, overrides
-from epo.cli.play.cast import Cast
+from epo.cli.play.cast import Cast, population_of
 from epo.cli.play.options import USAGE, Options, check, frame_rate, num_steps
 from epo.config import Config, ConfigError
 from epo.record.progress import short
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SETTINGS = ("task", "algo", "num_agents", "num_envs", "seed")
 """What is taken over from a run; its engine and device may not be here."""
+DRAWN_ON = ("engine=mujoco", "device=cpu")
+"""Where worlds are played that are drawn."""
 
 
 def main(words: Sequence[str]) -> None:
@@ -41,9 +43,7 @@ def main(words: Sequence[str]) -> None:
     saved = SavedRun(Path(options.checkpoint)) if options.checkpoint else None
     cfg = configuration(saved, given)
     environment.check_drawable(cfg)
-    # A checkpoint of separate networks holds one of them, the leader's.
-    population = 1 if cfg.algo.trainer == "pbt" else int(cfg.num_agents)
-    cast = Cast(options, population, saved)
+    cast = Cast(options, population_of(cfg), saved)
     try:
         with ExitStack() as stack:
             if saved is not None:
@@ -58,13 +58,20 @@ def main(words: Sequence[str]) -> None:
         sys.exit(1)
 
 
-def configuration(saved: Optional[SavedRun], given: Sequence[str]) -> Config:
-    """Compose what is played: the run's settings and `given` on top, on the MuJoCo engine.
+def configuration(
+    saved: Optional[SavedRun], given: Sequence[str], base: Sequence[str] = DRAWN_ON
+) -> Config:
+    """Compose the run's settings with `given` on top.
+
+    Args:
+        saved: the run; None: `given` says everything.
+        given: overrides of the command line.
+        base: engine and device, which are not taken over from the run.
 
     Raises:
         ConfigError: at a wrong setting, or one that the run decides.
     """
-    base = ["engine=mujoco", "device=cpu"]
+    base = list(base)
     if saved is not None:
         base += overrides({name: saved.settings[name] for name in SETTINGS})
         physics = saved.settings["engine"].get("physics")

@@ -7,7 +7,8 @@ the samples, such as the spread of a single one, is NaN.
 from __future__ import annotations
 
 import math
-from typing import Dict, Hashable, Mapping, NamedTuple, Sequence, TypeVar
+from functools import lru_cache
+from typing import Dict, Hashable, Mapping, NamedTuple, Sequence, Tuple, TypeVar
 
 import numpy as np
 
@@ -88,11 +89,50 @@ def two_sided_p(t: float, df: float) -> float:
         return math.nan
     # The angle that is left, not its complement: large |t| would lose all digits.
     rest = math.atan2(math.sqrt(df), abs(t))
-    nodes, weights = np.polynomial.legendre.leggauss(NUM_NODES)
+    nodes, weights = _quadrature()
     x = 0.5 * rest * (nodes + 1.0)
     area = 0.5 * rest * float(weights @ np.sin(x) ** (df - 1.0))
     log_scale = math.lgamma(0.5 * (df + 1.0)) - math.lgamma(0.5 * df)
     return min(1.0, 2.0 * area * math.exp(log_scale) / math.sqrt(math.pi))
+
+
+def mean_interval(samples: Sequence[float]) -> Interval:
+    """Return the mean with its 95 % interval by Student's t; NaN bounds below two samples."""
+    error = standard_error(samples)
+    if math.isnan(error):
+        return Interval(mean(samples), math.nan, math.nan)
+    margin = t_quantile(0.975, len(samples) - 1) * error
+    return Interval(mean(samples), mean(samples) - margin, mean(samples) + margin)
+
+
+@lru_cache(maxsize=None)
+def t_quantile(share: float, df: float) -> float:
+    """Return the value below which Student's t with `df` >= 1 is with probability `share` > 0.5."""
+    # Halve a bracket of the angle atan(t / sqrt(df)), which is finite however large t is.
+    low, high = 0.0, 0.5 * math.pi
+    for _ in range(NUM_HALVINGS):
+        middle = 0.5 * (low + high)
+        if 1.0 - 0.5 * two_sided_p(math.sqrt(df) * math.tan(middle), df) < share:
+            low = middle
+        else:
+            high = middle
+    return math.sqrt(df) * math.tan(0.5 * (low + high))
+
+
+def share_interval(num: int, total: int) -> Interval:
+    """Return the share `num` / `total` with its 95 % interval; NaN of nothing.
+
+    Source: Wilson 1927; unlike mean and standard error it stays within [0, 1], at its ends too.
+    """
+    if not total:
+        return Interval(math.nan, math.nan, math.nan)
+    z = 1.959964  # of a normal variable, 2.5 % on either side
+    share = num / total
+    # (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+    scale = 1.0 + z**2 / total
+    centre = (share + z**2 / (2 * total)) / scale
+    margin = z * math.sqrt(share * (1.0 - share) / total + z**2 / (4 * total**2)) / scale
+    return Interval(share, max(0.0, centre - margin), min(1.0, centre + margin))
 
 
 def hedges_g(first: Sequence[float], second: Sequence[float]) -> Interval:
@@ -125,7 +165,7 @@ def noncentrality(t: float, df: float, share: float) -> float:
     A non-central t is (Z + n) / S, where S^2 is a chi-square over its df: it is below t as often
     as Z is below t S - n, averaged over S by Gauss-Legendre quadrature.
     """
-    nodes, weights = np.polynomial.legendre.leggauss(NUM_NODES)
+    nodes, weights = _quadrature()
     s = 0.5 * (1.0 + 9.0 / math.sqrt(df)) * (nodes + 1.0)
     log_density = (df - 1.0) * np.log(s) - 0.5 * df * s**2
     weights = weights * np.exp(log_density - log_density.max())
@@ -174,6 +214,12 @@ def interquartile_mean(samples: Sequence[float], seed: int = 0) -> Interval:
     ids = np.random.default_rng(seed).integers(len(values), size=(NUM_RESAMPLES, len(values)))
     low, high = np.percentile(_trimmed(values[ids]), [2.5, 97.5])
     return Interval(value, float(low), float(high))
+
+
+@lru_cache(maxsize=None)
+def _quadrature() -> Tuple[np.ndarray, np.ndarray]:
+    """Return the nodes and weights of Gauss-Legendre quadrature over [-1, 1], found once."""
+    return np.polynomial.legendre.leggauss(NUM_NODES)
 
 
 def _trimmed(samples: np.ndarray) -> np.ndarray:

@@ -9,8 +9,11 @@ from epo.cli.study.statistics import (
     hedges_g,
     holm,
     interquartile_mean,
+    mean_interval,
     noncentrality,
+    share_interval,
     standard_error,
+    t_quantile,
     two_sided_p,
     welch,
 )
@@ -197,3 +200,24 @@ def test_little_is_known_from_one_sample():
     assert math.isnan(standard_error([3.0]))
     # Variance 1 of three samples.
     assert standard_error(FIRST) == pytest.approx(1.0 / math.sqrt(3.0))
+
+
+def test_mean_interval_is_students():
+    # Mean 2, standard error 1 / sqrt(3); 4.302653 is the table's value for two degrees of freedom.
+    interval = mean_interval([1.0, 2.0, 3.0])
+    assert interval.value == 2.0
+    assert interval.high - 2.0 == pytest.approx(4.302653 / math.sqrt(3.0), rel=1e-6)
+    assert 2.0 - interval.low == pytest.approx(interval.high - 2.0)
+
+
+@pytest.mark.parametrize(("df", "t"), [(1, 12.706205), (10, 2.228139), (99, 1.984217)])
+def test_t_quantile_is_the_tables(df: int, t: float):
+    assert t_quantile(0.975, df) == pytest.approx(t, rel=1e-6)
+
+
+def test_share_interval_is_wilsons():
+    # 8 of 10: (0.8 + z^2/20 +- z sqrt(0.016 + z^2/400)) / (1 + z^2/10), z = 1.959964.
+    assert share_interval(8, 10) == pytest.approx((0.8, 0.490162, 0.943318), abs=1e-6)
+    assert share_interval(10, 10).high == pytest.approx(1.0, abs=1e-12)
+    assert share_interval(0, 10).low == 0.0
+    assert math.isnan(share_interval(0, 0).value)

@@ -1,0 +1,1 @@
+"""`python -m epo eval`: what the agents of a run reach on new episodes."""
