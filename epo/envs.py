@@ -65,6 +65,8 @@ class Step(NamedTuple):
             `observation` begins an episode after it. None: all steps are valid.
         reward_terms: [R, N] terms that add up to the reward, in the order of the environment's
             `reward_names`; None: the task does not tell them apart.
+        is_partial: [N] bool, the episode of this step began late (`ClockedEnv`): its end is no
+            result. None: no episode did.
     """
 
     observation: Tensor
@@ -76,6 +78,7 @@ class Step(NamedTuple):
     scalars: Dict[str, Tensor]
     valid: Optional[Tensor] = None
     reward_terms: Optional[Tensor] = None
+    is_partial: Optional[Tensor] = None
 
 
 class VecEnv(Protocol):
@@ -106,6 +109,25 @@ class VecEnv(Protocol):
 
     def close(self) -> None:
         """Free threads and device memory."""
+        ...
+
+
+@runtime_checkable
+class ClockedEnv(Protocol):
+    """What a task may offer whose episodes end at a time limit: a late first episode."""
+
+    @property
+    def time_limit(self) -> int:
+        """H, control steps of an episode that nothing else ends."""
+        ...
+
+    def start_late(self, elapsed: Tensor) -> None:
+        """Let the next `reset` begin episodes whose clocks show `elapsed` [N] int64, below H.
+
+        The state is fresh and the clock late, the observed one too. Such an episode is partial
+        (`Step.is_partial`) up to its end: it is no result, and no curriculum counts it.
+        `state_dict` holds the clock and which episodes are partial.
+        """
         ...
 
 

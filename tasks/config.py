@@ -11,7 +11,9 @@ import tasks.gymnasium.config as gymnasium
 import tasks.isaacgym.preload as isaacgym
 import tasks.isaacgym.settings as isaacgym_settings
 from tasks.allegro_kuka.config import AllegroKukaCfg
+from tasks.clock import Clock
 from tasks.engines.config import AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg
+from tasks.errors import check_choice
 from tasks.gymnasium.config import GymnasiumCfg
 
 if TYPE_CHECKING:
@@ -79,6 +81,28 @@ def interface(task_cfg: Any) -> Optional[Interface]:
     from tasks.gymnasium.interface import interface as of_environment
 
     return of_environment(task_cfg)
+
+
+def clock(task_cfg: Any, engine_cfg: Any) -> Optional[Clock]:
+    """Say how a task measures the time of its episodes; None where the clock cannot be set.
+
+    Raises:
+        ValueError: if there is no such task.
+    """
+    if isinstance(task_cfg, AllegroKukaCfg):
+        can_be_set = engine_cfg.name != "isaacgym"
+        return Clock(task_cfg.episode_length - 1, True, True) if can_be_set else None
+    if isinstance(task_cfg, GymnasiumCfg):
+        from tasks.gymnasium.environments import episode_length
+
+        return Clock(episode_length(task_cfg), False, True)
+    if isinstance(task_cfg, ProbeCfg):
+        from tasks.probes import PROBES
+
+        check_choice("task.probe", task_cfg.probe, PROBES)
+        probe = PROBES[task_cfg.probe]
+        return Clock(task_cfg.episode_length, probe.observes_clock, probe.is_truncated)
+    return None
 
 
 def devices(task_cfg: Any, engine_cfg: Any) -> Tuple[str, ...]:

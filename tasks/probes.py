@@ -5,12 +5,13 @@ Everything is vectorised torch on one device; only `reach` is a small task in it
 
 from __future__ import annotations
 
-from typing import Any, Dict, Tuple, Type
+from typing import Any, Dict, Optional, Tuple, Type
 
 import torch
 from torch import Tensor
 
 from epo.envs import EnvSpec, Step
+from tasks.clock import clock_spread
 from tasks.config import ProbeCfg
 
 
@@ -26,6 +27,7 @@ class Probe:
     action_dim = 1
     metric_names: Tuple[str, ...] = ("fitness",)
     is_truncated = False
+    observes_clock = False
 
     def __init__(
         self, cfg: ProbeCfg, num_envs: int, device: torch.device, seed: int, num_agents: int = 1
@@ -56,10 +58,22 @@ class Probe:
         self._elapsed = torch.zeros(num_envs, dtype=torch.int64, device=device)
         self._score = torch.zeros(num_envs, device=device)
         self._state: Dict[str, Tensor] = {}
+        self._is_partial = torch.zeros(num_envs, dtype=torch.bool, device=device)
+        self._late: Optional[Tensor] = None
+
+    @property
+    def time_limit(self) -> int:
+        """H, control steps."""
+        return self.episode_length
+
+    def start_late(self, elapsed: Tensor) -> None:
+        """Let the next `reset` begin episodes whose clocks show `elapsed` [N] int64."""
+        self._late = elapsed.to(self.device, copy=True)
 
     def reset(self) -> Tensor:
         """Begin a new episode everywhere and return the observation [N, O]."""
-        self._elapsed = torch.zeros_like(self._elapsed)
+        self._elapsed = torch.zeros_like(self._elapsed) if self._late is None else self._late
+        self._is_partial, self._late = self._elapsed > 0, None
         self._score = torch.zeros_like(self._score)
         self._state = self._begin()
         return self._observe()
@@ -72,6 +86,7 @@ class Probe:
         done = self._elapsed >= self.episode_length
         metrics = dict.fromkeys(self.metric_names, self._score)
         final_observation = self._observe()
+        is_partial, spread = self._is_partial, clock_spread(self._elapsed, self.episode_length)
         self._restart(done)
         never = torch.zeros_like(done)
         return Step(
@@ -81,7 +96,8 @@ class Probe:
             truncated=done if self.is_truncated else never,
             final_observation=final_observation,
             metrics=metrics,
-            scalars={},
+            scalars={"clock_spread": spread},
+            is_partial=is_partial,
         )
 
     def state_dict(self) -> Dict[str, Any]:
@@ -89,6 +105,7 @@ class Probe:
         return {
             "elapsed": self._elapsed.clone(),
             "score": self._score.clone(),
+            "is_partial": self._is_partial.clone(),
             "state": {name: value.clone() for name, value in self._state.items()},
             "generator": self._generator.get_state(),
         }
@@ -97,6 +114,7 @@ class Probe:
         """Continue exactly where `state_dict` was taken."""
         self._elapsed = state["elapsed"].to(self.device, copy=True)
         self._score = state["score"].to(self.device, copy=True)
+        self._is_partial = state["is_partial"].to(self.device, copy=True)
         self._state = {
             name: value.to(self.device, copy=True) for name, value in state["state"].items()
         }
@@ -113,6 +131,7 @@ class Probe:
             self._state[name] = torch.where(mask, fresh[name], value)
         self._elapsed = torch.where(done, 0, self._elapsed)
         self._score = torch.where(done, 0.0, self._score)
+        self._is_partial = self._is_partial & ~done
 
     def _signs(self) -> Tensor:
         """Draw -1 or 1 for every environment, [N]."""
@@ -150,6 +169,8 @@ class DiscountProbe(Probe):
 
     The observation is the share of the episode that has elapsed, in [0, 1).
     """
+
+    observes_clock = True
 
     def _observe(self) -> Tensor:
         return (self._elapsed / self.episode_length).unsqueeze(-1)

@@ -13,6 +13,7 @@ import tasks.config
 from epo.cli import compose
 from epo.config import Config, ConfigError
 from epo.config.interface import check_interface
+from epo.config.staggered import check_staggered
 from epo.validation import resolve, validate
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def ready(cfg: Config) -> Tuple[Config, List[str]]:
 
 
 def check_learnable(cfg: Config) -> None:
-    """Refuse tasks that the algorithm has no networks for, before environments are built.
+    """Refuse tasks that the algorithm cannot learn so, before environments are built.
 
     Raises:
         ConfigError: naming what does not fit.
@@ -75,6 +76,10 @@ def check_learnable(cfg: Config) -> None:
         interface = tasks.config.interface(cfg.task)
     if interface is not None:
         check_interface(cfg.algo, interface)
+    if cfg.staggered_starts:
+        with _task_errors():
+            clock = tasks.config.clock(cfg.task, cfg.engine)
+        check_staggered(cfg, clock)
 
 
 def make_env(cfg: Config) -> VecEnv:

@@ -110,6 +110,10 @@ class Config:
     num_envs: Any = "auto"
     """N, parallel environments, a multiple of num_agents; `auto`: 24,576 on CUDA (AK), on CPU a
     size that keeps an iteration within seconds."""
+    staggered_starts: bool = False
+    """Begin the first episodes at clocks spread over the time limit, the same for all algorithms
+    (arXiv 2511.21011; rsl_rl's random first episode length). Drawn once, at frame 0 of a run: a
+    resumed run must keep it. Off as published."""
     seed: int = 0
     """Seed of networks, tasks and genes."""
     device: str = "auto"

@@ -219,14 +219,16 @@ class FitnessTracker:
         self._length = self._length + 1.0
         counted = {**step.metrics, "episode_return": self._return, "episode_length": self._length}
         reached = torch.stack([counted[name] for name in self._names])
-        self._last = torch.where(done, reached, self._last)
-        self._returns += self._moments(self._return, done)[::2]
-        self._is_known = self._is_known | done
+        # An episode that began late ends, but what it reached is no result.
+        is_result = done if step.is_partial is None else done & ~step.is_partial
+        self._last = torch.where(is_result, reached, self._last)
+        self._returns += self._moments(self._return, is_result)[::2]
+        self._is_known = self._is_known | is_result
         # After a step that is no experience another episode begins, though none has ended.
         is_over = done if step.valid is None else done | ~step.valid
         self._return = torch.where(is_over, 0.0, self._return)
         self._length = torch.where(is_over, 0.0, self._length)
-        self._window += self._moments(reached[self._names.index(self.fitness_metric)], done)
+        self._window += self._moments(reached[self._names.index(self.fitness_metric)], is_result)
 
     def snapshot(self, reduce: Callable[[Tensor], Tensor] = identity) -> Fitness:
         """Give the fitness of every agent's gene now.

@@ -16,11 +16,13 @@ from epo.memory import keep_freed_memory
 from epo.record.csv import truncate
 from epo.record.progress import RunPlan, clock, short
 from epo.record.recorder import Recorder, build_recorder
+from epo.rollout.staggered import stagger
 from epo.runner import checkpoint
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.guard import NonFiniteError, StopSignal
 from epo.runner.loop import Loop
 from epo.runner.run_folder import RunFolder, as_plain
+from epo.runner.seeds import derive_seed
 from epo.runner.start import start_run
 from epo.terminal import say
 
@@ -62,6 +64,8 @@ def run(cfg: Config, make_env: Callable[[Config], VecEnv]) -> int:
     with build_recorder(
         start.folder.path, cfg.record, _plan(cfg, env), as_plain(cfg), frames
     ) as recorder:
+        if state is None and cfg.staggered_starts:
+            stagger(env, int(cfg.num_agents), derive_seed(cfg.seed, "staggered starts"))
         trainer = make_loop(cfg, env, recorder)
         if state is not None:
             restore(trainer, state, start.checkpoint)

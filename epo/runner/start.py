@@ -28,8 +28,10 @@ FIXED_SETTINGS = (
     "algo.network",
     "num_agents",
     "num_envs",
+    "staggered_starts",
 )
-"""Settings that the shape of a checkpoint depends on: no run can go on with other ones."""
+"""Settings that the shape of a checkpoint depends on, or its first frame: no run can go on with
+other ones."""
 
 
 class RunStart(NamedTuple):

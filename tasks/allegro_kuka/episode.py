@@ -25,7 +25,8 @@ class Episode:
         was_lifted: [N] bool, it was lifted at any time of the episode.
         closest_keypoint: [N] least keypoint distance to the present goal, m; -1 = unset.
         closest_fingertip: [F, N] least distances to the object since it was placed, m; -1 = unset.
-        previous_successes: [N] successes of the episode before.
+        previous_successes: [N] successes of the last whole episode before.
+        is_partial: [N] bool, the episode began with a late clock.
     """
 
     progress: Tensor
@@ -36,6 +37,7 @@ class Episode:
     closest_keypoint: Tensor
     closest_fingertip: Tensor
     previous_successes: Tensor
+    is_partial: Tensor
 
 
 def begin(num_envs: int, num_fingertips: int, device: torch.device) -> Episode:
@@ -52,6 +54,7 @@ def begin(num_envs: int, num_fingertips: int, device: torch.device) -> Episode:
         closest_keypoint=torch.full((num_envs,), UNSET, device=device),
         closest_fingertip=torch.full((num_fingertips, num_envs), UNSET, device=device),
         previous_successes=zero,
+        is_partial=never,
     )
 
 
@@ -64,6 +67,11 @@ def put(into: Tensor, rows: Rows, mask: Tensor, value: Tensor) -> None:
     """Write `value` [M, ...] to the `rows` of `into` [N, ...] where `mask` [N] holds."""
     chosen = mask[rows].view(-1, *[1] * (value.dim() - 1))
     into[rows] = torch.where(chosen, value, into[rows])
+
+
+def late(episode: Episode, elapsed: Tensor) -> Episode:
+    """Let the clocks of episodes that have just begun show `elapsed` [N] int64 control steps."""
+    return replace(episode, progress=elapsed, is_partial=elapsed > 0)
 
 
 def with_minima(episode: Episode, geometry: Geometry) -> Episode:
@@ -93,5 +101,8 @@ def restart(episode: Episode, ended: Tensor, new_goal: Tensor, placed: Tensor) -
         was_lifted=episode.was_lifted & ~ended,
         closest_keypoint=episode.closest_keypoint.masked_fill(new_goal, UNSET),
         closest_fingertip=episode.closest_fingertip.masked_fill(placed, UNSET),
-        previous_successes=torch.where(ended, episode.successes, episode.previous_successes),
+        previous_successes=torch.where(
+            ended & ~episode.is_partial, episode.successes, episode.previous_successes
+        ),
+        is_partial=episode.is_partial & ~ended,
     )

@@ -25,6 +25,7 @@ from tasks.allegro_kuka.geometry import (
     site_points,
 )
 from tasks.allegro_kuka.randomization import Disturbances
+from tasks.clock import clock_spread
 from tasks.engines.simulator import Simulator
 
 FLOOR_M = 0.1
@@ -114,10 +115,22 @@ class AllegroKuka:
         self.curriculum = curriculum.begin(cfg.curriculum, self.device)
         threshold = torch.full((sim.num_envs,), cfg.reward.lift_threshold_m, device=self.device)
         self.reward_parameters = {"lift_threshold_m": threshold}
+        self._late: Optional[Tensor] = None
+
+    @property
+    def time_limit(self) -> int:
+        """H, control steps of an episode without a success, which sets the clock back."""
+        return self.cfg.episode_length - 1
+
+    def start_late(self, elapsed: Tensor) -> None:
+        """Let the next `reset` begin episodes whose clocks show `elapsed` [N] int64."""
+        self._late = elapsed.to(self.device, copy=True)
 
     def reset(self) -> Tensor:
         """Begin a new episode everywhere and return the observation [N, O]."""
         self.restart(slice(None), self._all, self._all)
+        if self._late is not None:
+            self.episode, self._late = episode.late(self.episode, self._late), None
         return self._first_observation(slice(None))
 
     def step(self, action: Tensor) -> Step:
@@ -143,6 +156,7 @@ class AllegroKuka:
         final_observation = self._observe(slice(None), state, geometry, before, reward)
         terminated, truncated = self._ends(geometry.fingertip_distance)
         metrics, scalars = self._metrics(), self._scalars()
+        is_partial = self.episode.is_partial
         observation = self._begin(terminated | truncated, score.success, final_observation)
         return Step(
             observation,
@@ -153,6 +167,7 @@ class AllegroKuka:
             metrics,
             scalars,
             reward_terms=self.terms,
+            is_partial=is_partial,
         )
 
     def separate(self, num_agents: int) -> None:
@@ -236,7 +251,7 @@ class AllegroKuka:
             | (fingertip_distance.amax(0) > self.cfg.max_hand_distance_m)
             | self.sim.bad
         )
-        return terminated, (self.episode.progress >= self.cfg.episode_length - 1) & ~terminated
+        return terminated, (self.episode.progress >= self.time_limit) & ~terminated
 
     def _metrics(self) -> Dict[str, Tensor]:
         """What the episodes reached so far, per environment."""
@@ -261,6 +276,7 @@ class AllegroKuka:
         return {
             "success_tolerance": self.curriculum.tolerance.mean().float(),
             "bad_worlds": self.sim.bad.sum().float(),
+            "clock_spread": clock_spread(self.episode.progress, self.time_limit),
             **{f"reward/{name}": mean for name, mean in zip(rewards.TERMS, means, strict=True)},
         }
 

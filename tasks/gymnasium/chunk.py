@@ -9,7 +9,7 @@ from gymnasium import Env
 
 from tasks.gymnasium.buffers import Buffers
 from tasks.gymnasium.config import GymnasiumCfg
-from tasks.gymnasium.environments import make_env
+from tasks.gymnasium.environments import make_env, time_limit
 from tasks.gymnasium.picture import Size, draw
 from tasks.gymnasium.spaces import Actions, Observations
 
@@ -54,6 +54,21 @@ class Chunk:
                 self._buffers.observation[i] = self._flat(observation)
         except Exception as error:
             raise self._failure(i, "reset", error) from error
+
+    def set_clocks(self, elapsed: Sequence[int]) -> None:
+        """Let the time limits of the present episodes be over earlier.
+
+        Args:
+            elapsed: control steps that count as done, per environment.
+
+        Raises:
+            FailedError: naming the environment that has no time limit.
+        """
+        for i, (env, steps) in enumerate(zip(self._envs, elapsed)):
+            limit = time_limit(env)
+            if limit is None:
+                raise self._failure(i, "set_clocks", ValueError("there is no time limit"))
+            limit._elapsed_steps = steps * self._cfg.frame_skip  # no public name
 
     def step(self) -> None:
         """Apply the actions in the buffers; where an episode ends, begin the next.

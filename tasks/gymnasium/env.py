@@ -6,18 +6,19 @@ import importlib.metadata
 import logging
 import sys
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Type
+from typing import Any, Dict, Iterator, List, Optional, Type
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from epo.envs import EnvError, EnvSpec, Step
+from tasks.clock import clock_spread
 from tasks.errors import refuse
 from tasks.gymnasium.buffers import Layout
 from tasks.gymnasium.chunk import Chunk, FailedError
 from tasks.gymnasium.config import GymnasiumCfg
-from tasks.gymnasium.environments import control_dt_s, make_env
+from tasks.gymnasium.environments import control_dt_s, episode_length, make_env
 from tasks.gymnasium.lookup import find_spec
 from tasks.gymnasium.picture import Size
 from tasks.gymnasium.spaces import Actions, Observations
@@ -81,7 +82,20 @@ class GymnasiumEnv:
         threshold = find_spec(cfg.env_id).reward_threshold
         self._solved_return = threshold if cfg.solved_return is None else cfg.solved_return
         self._return = np.zeros(num_envs)
+        self._time_limit = episode_length(cfg)
+        self._elapsed = np.zeros(num_envs, dtype=np.int64)
+        self._is_partial = np.zeros(num_envs, dtype=bool)
+        self._late: Optional[np.ndarray] = None
         self._is_fresh, self._is_resumed = True, False
+
+    @property
+    def time_limit(self) -> int:
+        """H, control steps; 0: there is none."""
+        return self._time_limit or 0
+
+    def start_late(self, elapsed: Tensor) -> None:
+        """Let the next `reset` begin episodes whose time limits count from `elapsed` [N] int64."""
+        self._late = elapsed.cpu().numpy().copy()
 
     def reset(self) -> Tensor:
         """Begin a new episode everywhere and return the observation [N, O]."""
@@ -89,7 +103,11 @@ class GymnasiumEnv:
             with _failures():
                 self._stepper.reset()
         self._is_fresh, self._is_resumed = False, False
-        self._return[:] = 0.0
+        self._begin_whole()
+        if self._late is not None:
+            with _failures():
+                self._stepper.set_clocks(self._late.tolist())
+            self._elapsed, self._is_partial, self._late = self._late, self._late > 0, None
         return self._tensor(self._buffers.observation)
 
     def step(self, action: Tensor) -> Step:
@@ -105,6 +123,7 @@ class GymnasiumEnv:
             for result in (buffers.reward, buffers.terminated, buffers.truncated):
                 result[:] = 0
         self._return += buffers.reward
+        self._elapsed += is_valid
         step = Step(
             observation=self._tensor(buffers.observation),
             reward=self._tensor(buffers.reward),
@@ -112,10 +131,12 @@ class GymnasiumEnv:
             truncated=torch.from_numpy(buffers.truncated).to(self.device),
             final_observation=self._tensor(buffers.final_observation),
             metrics=self._metrics(),
-            scalars={},
+            scalars=self._scalars(),
             valid=torch.full((self.spec.num_envs,), is_valid, device=self.device),
+            is_partial=torch.from_numpy(self._is_partial.copy()).to(self.device),
         )
-        self._return[buffers.terminated | buffers.truncated] = 0.0
+        done = buffers.terminated | buffers.truncated
+        self._return[done], self._elapsed[done], self._is_partial[done] = 0.0, 0, False
         return step
 
     def state_dict(self) -> Dict[str, Any]:
@@ -128,7 +149,7 @@ class GymnasiumEnv:
         _LOG.warning("%s: an episode cannot be saved; new ones begin", self.spec.name)
         with _failures():
             self._stepper.restore(state["generators"])
-        self._return[:] = 0.0
+        self._begin_whole()
         self._is_resumed = True
 
     def draw(self, index: int, size: Size) -> np.ndarray:
@@ -143,6 +164,16 @@ class GymnasiumEnv:
     def close(self) -> None:
         """Close the environments and end the workers."""
         self._stepper.close()
+
+    def _begin_whole(self) -> None:
+        """Count from nothing: all episodes are new, and whole."""
+        self._return[:], self._elapsed[:], self._is_partial[:] = 0.0, 0, False
+
+    def _scalars(self) -> Dict[str, Tensor]:
+        if self._time_limit is None:
+            return {}
+        elapsed = torch.from_numpy(self._elapsed).to(self.device)
+        return {"clock_spread": clock_spread(elapsed, self._time_limit)}
 
     def _metrics(self) -> Dict[str, Tensor]:
         metrics = {"fitness": self._tensor(self._return.copy())}

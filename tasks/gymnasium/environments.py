@@ -12,6 +12,7 @@ import gymnasium
 from gymnasium import Env, Wrapper
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import Error
+from gymnasium.wrappers import TimeLimit
 
 from tasks.errors import refuse
 from tasks.gymnasium.config import EXTRA, GymnasiumCfg
@@ -88,6 +89,15 @@ def episode_length(cfg: GymnasiumCfg) -> Optional[int]:
     """Give the time limit of an episode, control steps; None: there is none."""
     steps = cfg.max_episode_steps or find_spec(cfg.env_id).max_episode_steps
     return steps and -(-steps // cfg.frame_skip)
+
+
+def time_limit(env: Env) -> Optional[TimeLimit]:
+    """Give the wrapper that counts the steps of an episode; None: there is none."""
+    while isinstance(env, Wrapper):
+        if isinstance(env, TimeLimit):
+            return env
+        env = env.env
+    return None
 
 
 def _route_mujoco_warnings() -> None:

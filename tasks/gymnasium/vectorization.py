@@ -36,6 +36,10 @@ class Stepper(Protocol):
         """Begin a new episode everywhere."""
         ...
 
+    def set_clocks(self, elapsed: Sequence[int]) -> None:
+        """Let the time limits of the present episodes be over `elapsed` control steps earlier."""
+        ...
+
     def step(self) -> None:
         """Apply the actions in the buffers."""
         ...

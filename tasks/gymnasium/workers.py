@@ -79,6 +79,10 @@ class WorkerPool:
         """Begin a new episode everywhere, as `Chunk.reset`."""
         self._call("reset", seeds)
 
+    def set_clocks(self, elapsed: Sequence[int]) -> None:
+        """Let time limits be over earlier, as `Chunk.set_clocks`."""
+        self._call("set_clocks", elapsed)
+
     def step(self) -> None:
         """Apply the actions in the buffers, as `Chunk.step`."""
         self._call("step")

@@ -80,6 +80,7 @@ def build(name: str, data: Dict[str, np.ndarray]) -> AllegroKuka:
         closest_keypoint=first["closest_keypoint_max_dist"],
         closest_fingertip=first["closest_fingertip_dist"].T,
         previous_successes=first["prev_episode_successes"],
+        is_partial=torch.zeros_like(first["lifted"]),
     )
     env.curriculum = Curriculum(
         first["success_tolerance"], first["steps_since_restart"], first["last_curriculum_update"]

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 pytest.importorskip("gymnasium")
 
-from epo.envs import EnvError
+from epo.envs import EnvError, Step
 from epo.runner.checkpoint import plain
 from tasks.gymnasium.env import MAX_ENVS, env_seeds
 from tests.tasks.gymnasium.small_env import NUM_ENVS, make, run
@@ -144,3 +145,46 @@ def test_environment_that_cannot_begin_is_a_wrong_setting(vectorization: str):
 def test_too_many_environments_are_refused():
     with pytest.raises(ValueError, match=rf"num_envs=5000 .* at most {MAX_ENVS}"):
         make("Counting-v0", num_envs=5000)
+
+
+def partial_of(step: Step) -> Tensor:
+    """Give which episodes of a step are partial."""
+    assert step.is_partial is not None
+    return step.is_partial
+
+
+@pytest.mark.parametrize("frame_skip", [1, 2])
+def test_late_start_shortens_the_first_time_limit_only(frame_skip: int):
+    env = make("Limited-v0", max_episode_steps=4 * frame_skip, frame_skip=frame_skip)
+    assert env.time_limit == 4
+    env.start_late(torch.tensor([0, 1, 3]))
+    env.reset()
+    steps = run(env, 8)
+    ends = [[t for t, step in enumerate(steps) if step.truncated[i]] for i in range(3)]
+    assert ends == [[3, 7], [2, 6], [0, 4]]
+    partial = [sum(bool(partial_of(step)[i]) for step in steps) for i in range(3)]
+    assert partial == [0, 3, 1]
+    elapsed = torch.tensor([1.0, 2.0, 4.0])  # after the first step
+    expected = float((elapsed / 4).std(correction=0))
+    assert float(steps[0].scalars["clock_spread"]) == pytest.approx(expected)
+
+
+def test_resumed_episodes_are_whole():
+    env = make("Limited-v0")
+    env.start_late(torch.tensor([1, 2, 3]))
+    env.reset()
+    state = env.state_dict()
+    other = make("Limited-v0")
+    other.start_late(torch.tensor([1, 2, 3]))
+    other.reset()
+    other.load_state_dict(state)
+    invalid, *steps = run(other, 5)
+    assert not partial_of(invalid).any()
+    assert [step.truncated.all().item() for step in steps] == [False, False, False, True]
+
+
+def test_late_start_without_a_time_limit_is_an_error():
+    env = make("Counting-v0")
+    env.start_late(torch.tensor([0, 1, 3]))
+    with pytest.raises(EnvError, match="there is no time limit"):
+        env.reset()
