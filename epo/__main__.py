@@ -14,6 +14,7 @@ from epo.validation import did_you_mean
 VERBS: Dict[str, Tuple[str, str]] = {
     "bench": ("epo.cli.bench.command", "measure how fast things run on this machine"),
     "diagnose": ("epo.cli.diagnose", "say what went wrong in a run, when, and why"),
+    "doctor": ("epo.cli.doctor.command", "look at this machine, and say what has to be fixed"),
     "eval": ("epo.cli.eval.command", "measure what the agents of a run reach, with intervals"),
     "play": ("epo.cli.play.command", "watch the agents of a run, or any task, as a video"),
     "plot": ("epo.cli.plot", "draw the learning curves of runs"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence, Tuple
 
 from hydra.core.config_store import ConfigStore
 
@@ -18,7 +18,10 @@ from epo.validation import resolve, validate
 
 if TYPE_CHECKING:
     from epo.envs import VecEnv
+    from tasks.readiness import Readiness
     from tasks.rendering import Renderer
+
+    ReadinessCheck = Callable[[], Readiness]
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "cfg"
 """Folder that holds `config.yaml`."""
@@ -126,6 +129,13 @@ def episode_length(cfg: Config) -> Optional[int]:
     from tasks.evaluation import episode_length as length
 
     return length(cfg.task)
+
+
+def readiness_checks() -> List[ReadinessCheck]:
+    """List what tells whether engines and families of tasks would work here."""
+    from tasks.readiness import CHECKS
+
+    return CHECKS
 
 
 def target_tolerance(cfg: Config) -> Optional[float]:
