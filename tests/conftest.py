@@ -1,9 +1,24 @@
-"""Set-up of every test process."""
+"""Set-up of every test process, and what every test must leave as it was."""
 
 from __future__ import annotations
 
 import os
+from typing import Iterator
+
+import pytest
 
 # Before torch is imported. Parallel test processes share the cores: one thread each; alone two
 # are enough for tensors of this size.
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _same_process() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    """Put torch's threads back, which a command may choose; nothing else may have changed."""
+    threads, dtype, folder = torch.get_num_threads(), torch.get_default_dtype(), os.getcwd()
+    yield
+    torch.set_num_threads(threads)
+    assert torch.get_default_dtype() == dtype, "the test changed torch's default dtype"
+    assert os.getcwd() == folder, "the test changed the working directory"

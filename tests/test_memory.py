@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
+from epo import memory
 from epo.memory import keep_freed_memory
+from tests.stand_in import replace_in
 
 FAULTS = """
 import resource, sys
@@ -38,5 +40,5 @@ def test_large_tensors_are_not_handed_out_anew():
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch):
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    replace_in(memory, "ctypes.CDLL", lambda name: object(), monkeypatch)
     assert keep_freed_memory() is False

@@ -13,6 +13,7 @@ import epo.validation
 from epo.config import Config, ConfigError
 from epo.validation import did_you_mean, get, resolve, validate
 from tests.composed import composed
+from tests.stand_in import replace_in
 
 IMPOSSIBLE = [
     ({"num_agents": 0}, "num_agents=0: use a whole number of at least 1, or auto"),
@@ -90,7 +91,7 @@ def test_run_dir_below_a_file_is_refused(tmp_path: Path):
 
 def test_read_only_run_dir_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # chmod does not stop root, which tests in containers are.
-    monkeypatch.setattr(epo.validation.os, "access", lambda path, mode: False)
+    replace_in(epo.validation, "os.access", lambda path, mode: False, monkeypatch)
     with pytest.raises(ConfigError, match="is read-only; choose another run_dir"):
         validate(composed(f"run_dir={tmp_path}/new/run"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, TypeVar
+from typing import Any, Callable, TypeVar, Union
 
 import torch
 from torch import nn
@@ -11,6 +11,9 @@ from epo.config import ConfigError
 
 OLDEST_TORCH = (2, 5)
 """torch 2.4 cannot trace the LSTM; 2.13 was tried."""
+
+BACKEND: Union[str, Callable[..., Any]] = "inductor"
+"""What turns a traced program into kernels: a name that torch knows, or a function."""
 
 MAX_PROGRAMS = 64
 """Of one function, for its shapes in all runs of a process; torch's own limit is 8."""
@@ -29,7 +32,7 @@ def compile_network(network: nn.Module) -> None:
         ConfigError: if this torch is too old.
     """
     _prepare_torch()
-    network.compile(fullgraph=True, dynamic=False)
+    network.compile(fullgraph=True, dynamic=False, backend=BACKEND)
 
 
 def compiled(function: Callable[..., T]) -> Callable[..., T]:
@@ -41,7 +44,7 @@ def compiled(function: Callable[..., T]) -> Callable[..., T]:
         ConfigError: if this torch is too old.
     """
     _prepare_torch()
-    return torch.compile(function, fullgraph=True)
+    return torch.compile(function, fullgraph=True, backend=BACKEND)
 
 
 def _prepare_torch() -> None:

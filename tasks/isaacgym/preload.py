@@ -73,18 +73,23 @@ def check_device(device: str) -> None:
     Raises:
         ValueError: naming the GPU.
     """
-    import torch
-
-    if torch.device(device).type != "cuda":
+    if not device.startswith("cuda"):
         return
-    major, minor = torch.cuda.get_device_capability(torch.device(device))
+    name, (major, minor) = _gpu(device)
     if major >= CRASHES_FROM:
-        name = torch.cuda.get_device_name(torch.device(device))
         way_out = (
             f"Isaac Gym's PhysX ends with a segmentation fault on {name} (compute capability "
             f"{major}.{minor}); use engine=mujoco_warp, or device=cpu"
         )
         refuse("device", device, way_out)
+
+
+def _gpu(device: str) -> Tuple[str, Tuple[int, int]]:
+    """Name a GPU and its compute capability."""
+    import torch
+
+    gpu = torch.device(device)
+    return torch.cuda.get_device_name(gpu), torch.cuda.get_device_capability(gpu)
 
 
 def import_isaacgymenvs() -> None:

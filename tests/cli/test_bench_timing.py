@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Dict, List
@@ -10,9 +9,12 @@ from typing import Dict, List
 import pytest
 import torch
 
+from epo import stopwatch
+from epo.cli.bench import timing
 from epo.cli.bench.sim_timing import overflows, random_actions, time_physics, time_task, warm_up
 from epo.cli.bench.timing import rate, repeated_s, timed
 from epo.stopwatch import Stopwatch
+from tests.stand_in import replace_in
 
 CPU = torch.device("cpu")
 NUM_ENVS = 5
@@ -31,7 +33,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(time, "perf_counter", clock)
+    for module in (stopwatch, timing):
+        replace_in(module, "time.perf_counter", clock, monkeypatch)
     return clock
 
 

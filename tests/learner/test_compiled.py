@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 
+from epo.models import compiled
 from epo.models.compiled import OLDEST_TORCH
 from tests.learner.small_run import small_cfg, small_run
 
@@ -17,7 +16,7 @@ TORCH = tuple(int(number) for number in torch.__version__.split(".")[:2])
 @pytest.mark.parametrize("kind", ["lstm", "mlp"])
 def test_compiled_population_trains_alike(monkeypatch, kind):
     # Traced and differentiated as for a device, but run as it is: no compiler is needed.
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    monkeypatch.setattr(compiled, "BACKEND", "aot_eager")
     runs = [small_run(small_cfg(kind), num_agents=2, is_double=True) for _ in range(2)]
     runs[1].learner.objective.compile()
     for _ in range(2):

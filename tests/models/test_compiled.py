@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from functools import partial
 from typing import List
 
 import pytest
@@ -11,8 +10,10 @@ import torch
 from torch import Tensor
 
 from epo.config import ConfigError, NetworkCfg, NormalizerCfg
+from epo.models import compiled as compiled_module
 from epo.models.actor_critic import ActorCritic
 from epo.models.compiled import OLDEST_TORCH, compile_network, compiled
+from tests.stand_in import replace_in
 
 STEPS, NUM, WIDTH, AGENTS = 3, 4, 5, 2
 
@@ -60,7 +61,7 @@ def test_compiled_function_takes_other_shapes_and_numbers(monkeypatch):
         programs.append(program)
         return program
 
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=keep))
+    monkeypatch.setattr(compiled_module, "BACKEND", keep)
 
     def scaled(x: Tensor, factor: float) -> Tensor:
         return x.tanh() * factor
@@ -76,6 +77,6 @@ def test_compiled_function_takes_other_shapes_and_numbers(monkeypatch):
     "compile_it", [lambda: compile_network(_model("mlp")), lambda: compiled(abs)]
 )
 def test_torch_that_cannot_trace_is_refused(monkeypatch, compile_it):
-    monkeypatch.setattr(torch, "__version__", "2.4.1+cpu")
+    replace_in(compiled_module, "torch.__version__", "2.4.1+cpu", monkeypatch)
     with pytest.raises(ConfigError, match=r"compile=true: torch 2\.4\.1.*use compile=false"):
         compile_it()

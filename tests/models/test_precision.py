@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from epo.models import precision
+from tests.stand_in import replace_in
 
 
 def _cpuinfo(tmp_path, text: str) -> bool:
@@ -35,11 +36,14 @@ def test_unknown_systems_are_taken_to_lack_bf16(tmp_path):
 
 @pytest.mark.parametrize(("capability", "expected"), [((7, 5), False), ((8, 0), True)])
 def test_cuda_supports_bf16_from_ampere_on(monkeypatch, capability, expected):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     asked = []
-    monkeypatch.setattr(
-        torch.cuda, "get_device_capability", lambda index: asked.append(index) or capability
-    )
+
+    def get_device_capability(index):
+        asked.append(index)
+        return capability
+
+    replace_in(precision, "torch.cuda.is_available", lambda: True, monkeypatch)
+    replace_in(precision, "torch.cuda.get_device_capability", get_device_capability, monkeypatch)
     assert precision.supports_bf16("cuda:1") is expected
     assert asked == [1]
 

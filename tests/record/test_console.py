@@ -6,11 +6,13 @@ from typing import Any, Dict
 import pytest
 from rich.console import Console
 
+from epo import terminal
 from epo.record import console as module
 from epo.record.console import LiveConsole, PlainConsole, build_console, split
 from epo.record.names import FRAMES_TO_GENERATION, agent_fitness
 from epo.record.progress import RunPlan
 from epo.terminal import PLAIN
+from tests.stand_in import replace_in
 
 PLAN = RunPlan("Probe · epo", "3 agents × 4 envs · probe on cpu", "runs/x", max_frames=1000)
 
@@ -131,7 +133,7 @@ def test_console_is_live_on_a_terminal_only(
 ):
     stream: Any = io.StringIO()
     stream.isatty = lambda: is_terminal
-    monkeypatch.setattr(module.sys, "stdout", stream)
+    replace_in(module, "sys.stdout", stream, monkeypatch)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("FORCE_COLOR", "1")  # as set by many CI services
     assert isinstance(build_console(kind, 1.0, PLAN), expected)
@@ -170,7 +172,8 @@ def test_live_view_fits_an_ascii_terminal():
 
 
 def test_console_without_a_terminal_or_a_stdout_is_plain(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module.sys, "stdout", None)  # started with stdout closed
+    for each in (module, terminal):  # started with stdout closed
+        replace_in(each, "sys.stdout", None, monkeypatch)
     console = build_console("auto", 1.0, PLAN)
     console.write(100, row(1))
     console.close()

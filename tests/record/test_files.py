@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from epo.record import files
 from epo.record.files import atomic_write, write_text
+from tests.stand_in import replace_in
 
 
 def test_atomic_write_keeps_the_old_file_if_the_block_fails(tmp_path: Path):
@@ -28,7 +30,7 @@ def test_atomic_write_keeps_the_old_file_if_the_disk_fails(
     def fail(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "fsync", fail)
+    replace_in(files, "os.fsync", fail, monkeypatch)
     with pytest.raises(OSError, match="No space left"):
         write_text(path, "new")
     assert path.read_text() == "old"
@@ -39,8 +41,16 @@ def test_content_is_synced_before_the_rename_and_the_folder_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     events = []
-    fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda fd: (events.append("fsync"), fsync(fd)))
-    monkeypatch.setattr(os, "replace", lambda *a: (events.append("replace"), replace(*a)))
+
+    def fsync(descriptor: int) -> None:
+        events.append("fsync")
+        os.fsync(descriptor)
+
+    def replace(source: Path, target: Path) -> None:
+        events.append("replace")
+        os.replace(source, target)
+
+    replace_in(files, "os.fsync", fsync, monkeypatch)
+    replace_in(files, "os.replace", replace, monkeypatch)
     write_text(tmp_path / "file", "text")
     assert events == ["fsync", "replace", "fsync"]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import builtins
+import sys
 from pathlib import Path
 from typing import Any, List, Mapping
 
@@ -100,14 +100,7 @@ def test_agent_fitness_sorts_by_agent(num_agents: int, last: str):
 def test_missing_package_is_one_clear_line_before_training(
     cfg: RecordCfg, package: str, way_out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    real_import = builtins.__import__
-
-    def import_without(name: str, *arguments: Any, **named: Any) -> Any:
-        if name == package:
-            raise ImportError(f"No module named {name}")
-        return real_import(name, *arguments, **named)
-
-    monkeypatch.setattr(builtins, "__import__", import_without)
+    monkeypatch.setitem(sys.modules, package, None)  # its import fails
     with pytest.raises(ConfigError) as caught:
         build_recorder(tmp_path, cfg, RunPlan("task", "details", str(tmp_path)), {})
     assert way_out in str(caught.value)

@@ -73,7 +73,7 @@ def test_failing_encoder_is_one_clear_line(
     encoder = tmp_path / "ffmpeg"
     encoder.write_text("#!/bin/sh\necho hello >&2; echo No space left on device >&2; exit 1\n")
     encoder.chmod(encoder.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(encoder))
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(encoder))
     with pytest.raises(ConfigError, match=r"video=.*a.mp4: cannot be written \(.*No space left"):
         record(tmp_path / "a.mp4", frames(1).repeat(num_frames, axis=0))
     assert list(tmp_path.iterdir()) == [encoder]

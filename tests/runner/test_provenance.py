@@ -10,6 +10,7 @@ import pytest
 
 from epo.runner import provenance
 from epo.runner.provenance import command_line, describe_session, git_state
+from tests.stand_in import replace_in
 
 
 def git(root: Path, *arguments: str) -> None:
@@ -34,10 +35,11 @@ def test_command_works_from_any_folder(tmp_path: Path, monkeypatch: pytest.Monke
     place.mkdir()
     monkeypatch.chdir(place)
     (place / "train.py").write_text("import os, sys; print(os.getcwd(), sys.argv[1:])")
-    monkeypatch.setattr(sys, "argv", ["train.py", "name=it's $HOME", "a=[1,2]"])
+    arguments = ["name=it's $HOME", "a=[1,2]"]
+    replace_in(provenance, "sys.argv", ["train.py", *arguments], monkeypatch)
     line = command_line()
     done = subprocess.run(["sh", "-c", line], cwd="/", check=True, stdout=subprocess.PIPE)
-    assert done.stdout.decode().strip() == f"{os.getcwd()} {sys.argv[1:]}"
+    assert done.stdout.decode().strip() == f"{os.getcwd()} {arguments}"
     assert shlex.split(line)[3] == sys.executable  # cd, folder, &&, python
 
 

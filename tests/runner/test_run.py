@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,15 @@ import torch
 
 from epo.config import Config
 from epo.envs import VecEnv
+from epo.record import files
 from epo.record.csv import rows
 from epo.runner import checkpoint
+from epo.runner import run as run_module
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.run import run
 from tasks import registry
 from tests.composed import composed
+from tests.stand_in import replace_in
 
 RUN = [
     "task=ProbeReach",
@@ -55,7 +57,7 @@ def test_run_leaves_everything_behind(tmp_path, capsys):
     expected = "config.yaml command.txt versions.json metrics.csv summary.json checkpoints/last.pt"
     assert set(expected.split()) <= found
     assert summary(tmp_path / "run")["status"] == "finished"
-    assert "python -m epo plot" in capsys.readouterr().out
+    assert " -m epo plot" in capsys.readouterr().out
 
 
 def test_leader_is_unknown_before_an_episode_has_ended(tmp_path, capsys):
@@ -77,7 +79,7 @@ def test_last_words_give_the_command_that_goes_on(tmp_path, capsys, monkeypatch)
         f"run_dir={run_dir}",
         "max_iterations=4",
     ]
-    monkeypatch.setattr(sys, "argv", command)
+    replace_in(run_module, "sys.argv", command, monkeypatch)
     start(run_dir)
     printed = capsys.readouterr().out.partition("continue it")[2]
     words = shlex.split(printed)[2:]  # after the interpreter and train.py
@@ -125,7 +127,7 @@ def test_full_disk_warns_and_keeps_the_previous_checkpoint(tmp_path, monkeypatch
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(number)
 
-    monkeypatch.setattr(os, "fsync", fsync)
+    replace_in(files, "os.fsync", fsync, monkeypatch)
     assert start(tmp_path / "run", "max_iterations=5") == 1
     *warnings, error = capsys.readouterr().err.splitlines()
     assert warnings and all(line.startswith("warning: checkpoint=") for line in warnings)

@@ -10,9 +10,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from epo.config import ConfigError
-from epo.runner import run_folder
+from epo.runner import provenance, run_folder
 from epo.runner.run_folder import RunFolder, default_run_dir
 from tests.runner.small_config import small_config
+from tests.stand_in import replace_in
 
 
 def test_begin_writes_what_the_run_is(tmp_path: Path):
@@ -32,7 +33,7 @@ def test_begin_writes_what_the_run_is(tmp_path: Path):
 def test_every_session_adds_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = RunFolder(tmp_path)
     for argument in ("seed=1", "resume=auto"):
-        monkeypatch.setattr(sys, "argv", ["train.py", argument])
+        replace_in(provenance, "sys.argv", ["train.py", argument], monkeypatch)
         folder.begin(small_config())
     lines = (tmp_path / "command.txt").read_text().splitlines()
     commands = [shlex.split(line) for line in lines if line.startswith("cd ")]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import pytest
@@ -8,7 +7,9 @@ import torch
 
 from tasks import registry
 from tasks.allegro_kuka.config import AllegroKukaCfg
+from tasks.engines import config as engines
 from tasks.engines.config import AutoCfg, MujocoCfg
+from tests.stand_in import replace_in
 from tests.tasks.allegro_kuka.doubles import task_cfg
 
 CPU = torch.device("cpu")
@@ -45,7 +46,7 @@ def test_make_refuses_envs_that_do_not_split_over_agents() -> None:
 
 
 def test_make_names_the_package_to_install_without_mujoco(monkeypatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    replace_in(engines, "importlib.util.find_spec", lambda name: None, monkeypatch)
     with pytest.raises(ValueError, match=r"engine=mujoco.*pip install 'epo\[mujoco\]'"):
         registry.make(AllegroKukaCfg(), AutoCfg(), 2, CPU, 0)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from functools import partial
 from typing import Any, Dict, List
 
 import pytest
@@ -15,6 +17,7 @@ from epo.cli.bench.flops import Product
 from epo.cli.bench.learn import read
 from epo.cli.bench.plain_products import PlainProducts
 from epo.config import ConfigError
+from tests.stand_in import replace_in
 
 QUICK = (
     "device=cpu",
@@ -28,13 +31,6 @@ QUICK = (
     "record.tensorboard=false",
 )
 SHARES = ("matmul_share", "rollout_matmul_share", "iteration_matmul_share", "overhead_share")
-
-
-@pytest.fixture(autouse=True)
-def _same_threads():  # pyright: ignore[reportUnusedFunction]
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 def bench(capsys: pytest.CaptureFixture[str], *arguments: str) -> List[Dict[str, Any]]:
@@ -107,8 +103,8 @@ def test_bench_leaves_no_run_behind(
     capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
+    folder = partial(tempfile.TemporaryDirectory, dir=str(tmp_path))
+    replace_in(epo.cli.bench.learn_timing, "tempfile.TemporaryDirectory", folder, monkeypatch)
     bench(capsys, "num_envs=8", "shares=false")
     assert list(tmp_path.iterdir()) == []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from types import SimpleNamespace
 from typing import Any, Dict
 
@@ -10,9 +9,12 @@ import pytest
 import torch
 
 import epo.cli.bench.overhead
+from epo import stopwatch
+from epo.cli.bench import timing
 from epo.cli.bench.overhead import OuterStopwatch, overhead_share
 from epo.learner.diagnostics import Diagnostics
 from epo.learner.metrics import MetricMeans
+from tests.stand_in import replace_in
 
 CPU = torch.device("cpu")
 
@@ -38,7 +40,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(time, "perf_counter", clock)
+    for module in (stopwatch, timing):
+        replace_in(module, "time.perf_counter", clock, monkeypatch)
     return clock
 
 

@@ -12,6 +12,7 @@ import pytest
 from epo.cli.bench import peer_environment
 from epo.cli.bench.peer_environment import cached, folder, peer_python, public
 from epo.config import ConfigError
+from tests.stand_in import replace_in
 
 REQUIREMENTS = ["rl-games==1.6.5", "torch==2.13.0"]
 
@@ -28,7 +29,7 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> List[List[str]]
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(subprocess, "run", run)
+    replace_in(peer_environment, "subprocess.run", run, monkeypatch)
     return found
 
 

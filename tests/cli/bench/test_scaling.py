@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Dict, List
@@ -12,9 +11,11 @@ from typing import Any, Dict, List
 import pytest
 
 from epo.__main__ import main as epo_main
+from epo.cli.bench import scaling
 from epo.cli.bench.report import Row
 from epo.cli.bench.scaling import ScalingOptions, points
 from epo.config import ConfigError
+from tests.stand_in import replace_in
 
 SMALL = ("num_envs=64", "algo.network.lstm_units=8", "algo.network.mlp_units=[6,4]", "device=cpu")
 
@@ -50,7 +51,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> List[List[str]]:
         line = json.dumps(row_of(command))
         return SimpleNamespace(returncode=0, stdout=f"a table\n{line}\n")
 
-    monkeypatch.setattr(subprocess, "run", run)
+    replace_in(scaling, "subprocess.run", run, monkeypatch)
     return found
 
 
@@ -103,14 +104,14 @@ def test_what_was_measured_is_printed_if_a_later_point_fails(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    real = subprocess.run
+    real = scaling.subprocess.run
 
     def run(command: List[str], **options: Any) -> Any:
         if "num_agents=4" in command:
             return SimpleNamespace(returncode=137, stdout="")
         return real(command, **options)
 
-    monkeypatch.setattr(subprocess, "run", run)
+    replace_in(scaling, "subprocess.run", run, monkeypatch)
     with pytest.raises(ConfigError, match=r"bench learn=.*num_agents=4.*ended with code 137"):
         epo_main(["bench", "scaling", *SMALL, "agents=1,4", "envs=1", "network=1"])
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("{"))

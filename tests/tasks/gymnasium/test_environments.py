@@ -15,8 +15,10 @@ from epo.validation import validate
 from tasks import registry
 from tasks.config import check
 from tasks.engines.config import AutoCfg
+from tasks.gymnasium import config
 from tasks.gymnasium.config import GymnasiumCfg
 from tests.composed import composed
+from tests.stand_in import replace_in
 from tests.tasks.gymnasium.toys import TOYS
 
 CPU = torch.device("cpu")
@@ -124,7 +126,7 @@ def test_missing_gymnasium_names_the_extra(monkeypatch):
 
 
 def test_old_python_is_refused(monkeypatch):
-    monkeypatch.setattr(sys, "version_info", (3, 8, 18))
+    replace_in(config, "sys.version_info", (3, 8, 18), monkeypatch)
     with pytest.raises(ValueError, match=r"needs Python 3\.10, this is 3\.8"):
         check(GymnasiumCfg(), AutoCfg())
 

@@ -21,11 +21,9 @@ def isaacgym(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Make the packages importable, as if isaacgym had been imported before torch."""
     monkeypatch.syspath_prepend(str(PACKAGES))
     monkeypatch.setattr(env._Process, "has_simulator", False)
-    torch = sys.modules.pop("torch")
-    try:
+    with pytest.MonkeyPatch.context() as without:
+        without.delitem(sys.modules, "torch")
         importlib.import_module("isaacgym")
-    finally:
-        sys.modules["torch"] = torch
     yield PACKAGES
     for name in [name for name in sys.modules if name.partition(".")[0].startswith("isaacgym")]:
         del sys.modules[name]

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import shutil
 import sys
 from pathlib import Path
 from typing import Any, Tuple
 
 import pytest
-import torch
 
 from tasks.isaacgym import preload
+from tests.stand_in import replace_in
 
 
 @pytest.fixture
@@ -46,7 +44,8 @@ def test_old_numpy_passes(version: Any) -> None:
 def test_missing_package_is_named_with_the_way_out(
     suitable: None, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else name)
+    find_spec = {"isaacgym": "here", "isaacgymenvs": "here", missing: None}.get
+    replace_in(preload, "importlib.util.find_spec", find_spec, monkeypatch)
     with pytest.raises(ValueError, match=f"{missing} is not installed; .*engine=mujoco_warp"):
         preload.preload()
 
@@ -54,7 +53,7 @@ def test_missing_package_is_named_with_the_way_out(
 def test_torch_imported_before_it_is_said_plainly(
     suitable: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    replace_in(preload, "importlib.util.find_spec", lambda name: name, monkeypatch)
     with pytest.raises(ValueError, match=r"torch was imported before it; begin with python train"):
         preload.preload()
 
@@ -74,9 +73,9 @@ def test_failed_import_gives_reason_and_remedy_in_one_line(
     def fail(name: str) -> None:
         raise ImportError(f"{reason}\nmore lines")
 
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    replace_in(preload, "importlib.util.find_spec", lambda name: name, monkeypatch)
     monkeypatch.delitem(sys.modules, "torch")
-    monkeypatch.setattr(importlib, "import_module", fail)
+    replace_in(preload, "importlib.import_module", fail, monkeypatch)
     with pytest.raises(ValueError, match="engine=isaacgym") as error:
         preload.preload()
     assert reason in str(error.value) and hint in str(error.value)
@@ -133,8 +132,7 @@ def test_fork_without_its_own_rl_games_is_told_how_to_install_it(
 def test_gpu_on_which_physx_crashes_is_named(
     monkeypatch: pytest.MonkeyPatch, capability: Tuple[int, int], is_fine: bool
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "GPU of tomorrow")
+    monkeypatch.setattr(preload, "_gpu", lambda device: ("GPU of tomorrow", capability))
     if is_fine:
         preload.check_device("cuda:0")
         return
