@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import tasks.allegro_kuka.config as allegro_kuka
+import tasks.classic.config as classic
 import tasks.engines.config as engines
 import tasks.gymnasium.config as gymnasium
 import tasks.isaacgym.preload as isaacgym
 import tasks.isaacgym.settings as isaacgym_settings
 from tasks.allegro_kuka.config import AllegroKukaCfg
+from tasks.classic.config import ClassicCfg
 from tasks.clock import Clock
 from tasks.engines.config import AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg
 from tasks.errors import check_choice
 from tasks.gymnasium.config import GymnasiumCfg
-
-if TYPE_CHECKING:
-    from tasks.gymnasium.interface import Interface
+from tasks.interface import Interface
 
 
 @dataclass
@@ -39,6 +39,7 @@ def register(store: Any) -> None:
     store.store(group="task", name="base_allegro_kuka", node=AllegroKukaCfg)
     store.store(group="task", name="base_probe", node=ProbeCfg)
     gymnasium.register(store)
+    classic.register(store)
     for schema in (AutoCfg, MujocoCfg, MujocoWarpCfg, IsaacGymCfg):
         store.store(group="engine", name=f"base_{schema.name}", node=schema)
 
@@ -66,6 +67,8 @@ def check(task_cfg: Any, engine_cfg: Any) -> None:
             isaacgym_settings.check(task_cfg)
     elif isinstance(task_cfg, GymnasiumCfg):
         gymnasium.check(task_cfg)
+    elif isinstance(task_cfg, ClassicCfg):
+        classic.check(task_cfg)
 
 
 def interface(task_cfg: Any) -> Optional[Interface]:
@@ -76,6 +79,8 @@ def interface(task_cfg: Any) -> Optional[Interface]:
     Raises:
         ValueError: if that cannot be done, with the reason and the way out.
     """
+    if isinstance(task_cfg, ClassicCfg):
+        return classic.interface(task_cfg)
     if not isinstance(task_cfg, GymnasiumCfg):
         return None
     from tasks.gymnasium.interface import interface as of_environment
@@ -102,6 +107,8 @@ def clock(task_cfg: Any, engine_cfg: Any) -> Optional[Clock]:
         check_choice("task.probe", task_cfg.probe, PROBES)
         probe = PROBES[task_cfg.probe]
         return Clock(task_cfg.episode_length, probe.observes_clock, probe.is_truncated)
+    if isinstance(task_cfg, ClassicCfg):
+        return Clock(task_cfg.episode_length, False, True)
     return None
 
 

@@ -116,6 +116,14 @@ def _probe(
     return make_probe(cfg, num_envs, device, seed, num_agents)
 
 
+def _classic(
+    cfg: Any, engine_cfg: Any, num_envs: int, device: torch.device, seed: int, num_agents: int
+) -> VecEnv:
+    from tasks.classic.env import ClassicEnv
+
+    return ClassicEnv(cfg, num_envs, device, seed)
+
+
 def _gymnasium(
     cfg: Any, engine_cfg: Any, num_envs: int, device: torch.device, seed: int, num_agents: int
 ) -> VecEnv:
@@ -126,6 +134,7 @@ def _gymnasium(
 
 TASKS: Dict[str, Callable[..., VecEnv]] = {
     "allegro_kuka": _allegro_kuka,
+    "classic": _classic,
     "gymnasium": _gymnasium,
     "probe": _probe,
 }

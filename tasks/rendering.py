@@ -11,6 +11,8 @@ from epo.envs import VecEnv
 from tasks.allegro_kuka import goals
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.task import AllegroKuka
+from tasks.classic.config import ClassicCfg
+from tasks.classic.env import ClassicEnv
 from tasks.engines import opengl
 from tasks.errors import refuse
 from tasks.gymnasium.config import GymnasiumCfg
@@ -47,8 +49,11 @@ def check(task_cfg: Any, engine_cfg: Any) -> None:
 
         prepare(task_cfg)
         return
+    if isinstance(task_cfg, ClassicCfg):
+        return
     if not isinstance(task_cfg, AllegroKukaCfg):
-        refuse("task", task_cfg.name, "it has no picture; use an AllegroKuka task or Gymnasium")
+        way_out = "it has no picture; use an AllegroKuka task, a classic one or Gymnasium"
+        refuse("task", task_cfg.name, way_out)
     if engine_cfg.name == "isaacgym":
         refuse("engine", "isaacgym", "its worlds are not drawn here; use engine=mujoco")
     opengl.load()
@@ -58,13 +63,17 @@ def make_renderer(env: VecEnv, width: int, height: int) -> Renderer:
     """Get ready to draw single worlds of `env`.
 
     Args:
-        env: an Allegro-Kuka or Gymnasium task, built after `check`.
+        env: an Allegro-Kuka, classic or Gymnasium task, built after `check`.
         width: of the picture, pixels; most Gymnasium environments have their own.
         height: of the picture, pixels.
 
     Raises:
         ValueError: if its engine keeps no worlds to draw, or OpenGL cannot draw here.
     """
+    if isinstance(env, ClassicEnv):
+        from tasks.classic.rendering import ClassicRenderer
+
+        return ClassicRenderer(env, width, height)
     if not isinstance(env, AllegroKuka):
         from tasks.gymnasium.env import GymnasiumEnv
         from tasks.gymnasium.rendering import GymnasiumRenderer

@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import NamedTuple, Optional, Tuple
 
 from tasks.gymnasium.config import GymnasiumCfg
 from tasks.gymnasium.environments import make_env
 from tasks.gymnasium.spaces import Actions, Observations
-
-
-class Interface(NamedTuple):
-    """What a learner must fit; the same as in the `EnvSpec` of the environments.
-
-    Attributes:
-        name: environment id.
-        num_choices: choices of a discrete action; 0: actions are continuous.
-        image_shape: channels, height and width of an observation; None: it is a vector.
-    """
-
-    name: str
-    num_choices: int
-    image_shape: Optional[Tuple[int, int, int]]
+from tasks.interface import Interface
 
 
 def interface(cfg: GymnasiumCfg) -> Interface:

@@ -2,60 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 import torch
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.host_reads import host_reads
 from tests.learner.small_run import small_cfg, small_run
-
-# Ways from a tensor to the host.
-METHODS = ["item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__"]
-# A value read, or a result whose shape depends on values; so does indexing by a mask.
-OPERATORS = ["_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero"]
-
-
-class HostMethods(TorchFunctionMode):
-    """Count the methods of tensors that make the host wait, as called from Python."""
-
-    def __init__(self):
-        super().__init__()
-        self.counts: Counter = Counter()
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        name = getattr(func, "__name__", "")
-        if name in METHODS:
-            self.counts[name] += 1
-        return func(*args, **(kwargs or {}))
-
-
-class HostOperators(TorchDispatchMode):
-    """Count the operators that make the host wait.
-
-    Reads inside of a torch kernel are not seen: on the CPU fused Adam and `var` read scalars of
-    their own, which their CUDA kernels do not.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.counts: Counter = Counter()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        if name in OPERATORS:
-            self.counts[name] += 1
-        if name in ("index", "index_put", "index_put_"):
-            is_mask = [i is not None and i.dtype == torch.bool for i in args[1]]
-            self.counts["mask"] += any(is_mask)
-        return func(*args, **(kwargs or {}))
-
-
-def _host_reads(work):
-    with HostMethods() as methods, HostOperators() as operators:
-        work()
-    return methods.counts + operators.counts
 
 
 def test_host_reads_are_seen():
@@ -63,7 +14,7 @@ def test_host_reads_are_seen():
         x = torch.arange(3.0)
         return x.sum().item(), bool(x[0] > 1), x[x > 0], x.tolist(), x.nonzero()
 
-    reads = _host_reads(work)
+    reads = host_reads(work)
     assert reads["_local_scalar_dense"] >= 2
     assert all(reads[name] == 1 for name in ("item", "__bool__", "tolist", "mask", "nonzero"))
 
@@ -75,7 +26,7 @@ def test_iteration_reads_nothing_from_the_device(num_agents, mode):
     cfg.aggregation.kl_reference, cfg.aggregation.clip_center = "exclude", "mu"
     cfg.ppo.bootstrap_truncated = True
     run = small_run(cfg, num_agents)
-    reads = _host_reads(run.iterate)
+    reads = host_reads(run.iterate)
     assert not reads
 
 
@@ -101,7 +52,7 @@ def _with_extra(name):
 def test_extras_read_nothing_from_the_device(name, num_agents):
     run = small_run(_with_extra(name), num_agents)
     run.iterate()
-    assert not _host_reads(run.iterate)
+    assert not host_reads(run.iterate)
 
 
 @pytest.mark.gpu

@@ -77,9 +77,14 @@ def measure(
 
 
 def random_actions(env: Any, seed: int) -> Callable[[], Tensor]:
-    """Give a function that draws actions [N, A] uniformly from [-1, 1], always into one tensor."""
+    """Give a function that draws actions [N, A], uniform in [-1, 1] or among the choices.
+
+    It always draws into one tensor.
+    """
     generator = torch.Generator(env.device).manual_seed(seed)
     action = torch.empty(env.spec.num_envs, env.spec.action_dim, device=env.device)
+    if env.spec.num_choices:
+        return lambda: action.random_(env.spec.num_choices, generator=generator)
     return lambda: action.uniform_(-1.0, 1.0, generator=generator)
 
 
