@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml
 	  echo "error: PYTHON=$(PYTHON): it lacks venv; install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 2; }
 	@rm -f $(VENV)/torch-*.stamp
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==$(TORCH)" -e ".[mujoco,warp,gymnasium,rl-games,video,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==$(TORCH)" -e ".[mujoco,warp,gymnasium,rl-games,video,export,dev]"
 	@touch $@
 
 train: $(STAMP)

@@ -16,6 +16,7 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "diagnose": ("epo.cli.diagnose", "say what went wrong in a run, when, and why"),
     "doctor": ("epo.cli.doctor.command", "look at this machine, and say what has to be fixed"),
     "eval": ("epo.cli.eval.command", "measure what the agents of a run reach, with intervals"),
+    "export": ("epo.cli.export.command", "write a policy for controllers, and check it"),
     "play": ("epo.cli.play.command", "watch the agents of a run, or any task, as a video"),
     "plot": ("epo.cli.plot", "draw the learning curves of runs"),
     "study": ("epo.cli.study.command", "make all runs of a comparison and the page about them"),

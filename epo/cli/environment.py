@@ -18,6 +18,7 @@ from epo.validation import resolve, validate
 
 if TYPE_CHECKING:
     from epo.envs import VecEnv
+    from tasks.description import Description
     from tasks.readiness import Readiness
     from tasks.rendering import Renderer
 
@@ -136,6 +137,13 @@ def readiness_checks() -> List[ReadinessCheck]:
     from tasks.readiness import CHECKS
 
     return CHECKS
+
+
+def describe(cfg: Config, env: VecEnv) -> Description:
+    """Say what the numbers of a task's observations and actions are."""
+    from tasks.description import describe as of_task
+
+    return of_task(cfg.task, env.spec.observation_dim, env.spec.action_dim)
 
 
 def target_tolerance(cfg: Config) -> Optional[float]:

@@ -1,0 +1,1 @@
+"""`python -m epo export`: a trained policy for controllers that know nothing of epo."""
