@@ -13,6 +13,7 @@ from typing import Any, Optional
 from omegaconf import MISSING, OmegaConf
 
 from epo.config.clip import ClipCfg
+from epo.config.cpo import AdversaryCfg, AwacCfg, CpoCfg
 from epo.config.diagnostics import DiagnosticsCfg, HealthCfg
 from epo.config.error import ConfigError
 from epo.config.evolution import EvolutionCfg
@@ -25,11 +26,14 @@ from epo.config.pql import PqlCfg
 from epo.config.rl_games import RlGamesCfg
 
 __all__ = [
+    "AdversaryCfg",
     "AggregationCfg",
     "AlgoCfg",
+    "AwacCfg",
     "ClipCfg",
     "Config",
     "ConfigError",
+    "CpoCfg",
     "DiagnosticsCfg",
     "EvolutionCfg",
     "HealthCfg",
@@ -65,6 +69,7 @@ class AlgoCfg:
     poem: PoemCfg = field(default_factory=PoemCfg)
     diagnostics: DiagnosticsCfg = field(default_factory=DiagnosticsCfg)
     aggregation: AggregationCfg = field(default_factory=AggregationCfg)
+    cpo: CpoCfg = field(default_factory=CpoCfg)
     evolution: EvolutionCfg = field(default_factory=EvolutionCfg)
     pql: PqlCfg = field(default_factory=PqlCfg)
     pbt: PbtCfg = field(default_factory=PbtCfg)

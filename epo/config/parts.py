@@ -32,6 +32,7 @@ def check_parts(cfg: Config) -> None:
     _check_clip(cfg.algo)
     _check_penalty(cfg.algo)
     _check_poem(cfg.algo)
+    _check_cpo(cfg.algo)
 
 
 def _check_clip(algo: AlgoCfg) -> None:
@@ -85,3 +86,22 @@ def _check_poem(algo: AlgoCfg) -> None:
         raise ConfigError(
             "algo.poem.min_sigma", poem.min_sigma, f"use at most max_sigma={poem.max_sigma}"
         )
+
+
+def _check_cpo(algo: AlgoCfg) -> None:
+    """Check that the followers of CPO have a leader, and that the adversary has a network."""
+    for name, coef in (
+        ("lambda_kl", algo.cpo.lambda_kl),
+        ("awac.beta", algo.cpo.awac.beta),
+        ("adversary.coef", algo.cpo.adversary.coef),
+    ):
+        if coef and algo.aggregation.mode != "leader_follower":
+            way_out = f"algo={algo.name} has no leader to follow; use 0, or algo=cpo"
+            raise ConfigError(f"algo.cpo.{name}", coef, way_out)
+    adversary = algo.cpo.adversary
+    if not adversary.mlp_units or min(adversary.mlp_units) < 1:
+        way_out = "give widths of at least 1"
+        raise ConfigError("algo.cpo.adversary.mlp_units", adversary.mlp_units, way_out)
+    if adversary.coef and algo.network.encoder == "cnn":
+        way_out = "the discriminator takes vectors, not images; use 0"
+        raise ConfigError("algo.cpo.adversary.coef", adversary.coef, way_out)

@@ -66,6 +66,16 @@ class Sequences(NamedTuple):
         return self._replace(observation=self.observation[:steps], is_first=self.is_first[:steps])
 
 
+def sequences_of(rollout: Rollout, env_ids: Tensor, agent: Tensor) -> Sequences:
+    """Return the network's input for the sequences `env_ids` [B], each under `agent` [B]."""
+    return Sequences(
+        rollout.observation[:-1].index_select(1, env_ids),
+        agent,
+        rollout.memory[:, env_ids],
+        rollout.is_first[:-1, env_ids],
+    )
+
+
 def on_policy_batch(rollout: Rollout, gamma: float, lam: float) -> SequenceBatch:
     """Return every environment's own sequence with its GAE advantage and return."""
     advantage, target = gae(

@@ -7,6 +7,7 @@ from typing import Any, Dict, Sequence
 from torch import Tensor, nn
 
 from epo.learner.objective import Evaluation, StepResult, Update
+from epo.rollout.storage import Rollout
 
 
 class UpdateHook:
@@ -20,6 +21,10 @@ class UpdateHook:
     """
 
     name = ""
+
+    def shape(self, rollout: Rollout) -> Rollout:
+        """Give the rollout that agents learn from as their own, such as with another reward."""
+        return rollout
 
     def on_update_start(self, update: Update) -> None:
         """See what the update learns from, before the first minibatch."""

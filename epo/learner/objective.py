@@ -13,7 +13,7 @@ from torch import Tensor
 
 from epo.config import AggregationCfg, PPOCfg
 from epo.learner.aggregation import Relabelled, entropy_ladder
-from epo.learner.batch import SequenceBatch, Sequences, masked_mean
+from epo.learner.batch import SequenceBatch, Sequences, masked_mean, sequences_of
 from epo.learner.clip import ClipRange, Standing
 from epo.learner.losses import PPOTerms, ppo_terms
 from epo.learner.penalty import Penalty
@@ -42,13 +42,7 @@ class Update:
 
     def sequences(self, ids: Tensor) -> Sequences:
         """Give the network's input for the sequences `ids` [B] of the batch."""
-        rollout, env_ids = self.rollout, self.batch.env_ids[ids]
-        return Sequences(
-            rollout.observation[:-1].index_select(1, env_ids),
-            self.batch.agent[ids],
-            rollout.memory[:, env_ids],
-            rollout.is_first[:-1, env_ids],
-        )
+        return sequences_of(self.rollout, self.batch.env_ids[ids], self.batch.agent[ids])
 
     def is_valid(self, ids: Tensor) -> Optional[Tensor]:
         """Tell which steps [T, B] of the sequences are experience; None: all are."""

@@ -8,7 +8,9 @@ import torch
 
 from epo.config import AlgoCfg
 from epo.config.batch import num_copies
+from epo.learner.adversary import Adversary
 from epo.learner.clip import ClipSchedule, Scheduled, Unclipped
+from epo.learner.cpo import Cloning, KLConstraint
 from epo.learner.diagnostics import Diagnostics
 from epo.learner.dual_signal import DualSignal, EntropyScale
 from epo.learner.followers import FollowerLeash
@@ -48,10 +50,29 @@ def make_hooks(
         seed: of the learner; hooks draw from streams of their own.
     """
     hooks: List[UpdateHook] = []
-    if cfg.aggregation.follower_kl_coef and num_copies(objective.model.num_agents, cfg.aggregation):
+    num_agents = objective.model.num_agents
+    has_followers = num_copies(num_agents, cfg.aggregation) > 0
+    if cfg.aggregation.follower_kl_coef and has_followers:
         hooks.append(FollowerLeash(cfg.aggregation, objective))
+    if num_agents > 1 and cfg.aggregation.mode == "leader_follower":
+        hooks += _cpo_hooks(cfg, objective, num_envs // num_agents, seed)
     if cfg.poem.enabled:
         hooks.append(Poem(cfg.poem, objective, optimizer, num_envs, seed + 1))
     if cfg.diagnostics.enabled:
         hooks.append(Diagnostics(cfg, objective))
+    return hooks
+
+
+def _cpo_hooks(cfg: AlgoCfg, objective: Objective, block: int, seed: int) -> List[UpdateHook]:
+    """Return the parts of CPO whose coefficients are set."""
+    hooks: List[UpdateHook] = []
+    adversary = None
+    if cfg.cpo.adversary.coef:
+        adversary = Adversary(cfg.cpo.adversary, cfg.ppo, objective, seed + 2)
+        hooks.append(adversary)
+    if cfg.cpo.lambda_kl:
+        hooks.append(KLConstraint(cfg.cpo, objective, block))
+    if cfg.cpo.awac.beta:
+        awac = cfg.cpo.awac
+        hooks.append(Cloning(awac, cfg.aggregation, objective, block, seed + 3, adversary))
     return hooks

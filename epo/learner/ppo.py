@@ -110,7 +110,10 @@ class PPO:
         if self.cfg.schedule == "fixed":
             self.learning_rate.fill_(self.cfg.learning_rate)
         extra = self._relabel(rollout, means)
-        batch = self._prepare(rollout, extra, means)
+        own = rollout
+        for hook in self.hooks:
+            own = hook.shape(own)
+        batch = self._prepare(own, extra, means)
         standing = self._standing(rollout, returns)
         return Update(rollout, batch, extra, self.clip.begin_update(standing), standing)
 
@@ -185,6 +188,10 @@ class PPO:
         m = extra.importance
         means.add("importance/mean", m)
         means.add("importance/ess", m.sum().square() / (m.numel() * m.square().sum()))
+        log_std = rollout.log_std[rollout.agent[env_ids]]
+        behaviour = (rollout.mean[:, env_ids], log_std)
+        learner = (extra.learner_mean, extra.learner_log_std)
+        means.add("importance/kl", self.model.distribution.exact_kl(*behaviour, *learner))
         return extra
 
     @torch.no_grad()

@@ -34,6 +34,10 @@ class Distribution(Protocol):
         """Turn noise [..., D] into actions [..., A]."""
         ...
 
+    def encode(self, action: Tensor, dim: int) -> Tensor:
+        """Give actions [..., A] as D = `dim` numbers that a network can take."""
+        ...
+
     def mode(self, mean: Tensor) -> Tensor:
         """Give the most likely actions [..., A]."""
         ...
@@ -79,6 +83,10 @@ class DiagonalGaussian:
     def sample(self, mean: Tensor, log_std: Tensor, noise: Tensor) -> Tensor:
         """Return mean + std * noise."""
         return mean + log_std.exp() * noise
+
+    def encode(self, action: Tensor, dim: int) -> Tensor:
+        """Return the actions as environments clamp them."""
+        return action.clamp(-1.0, 1.0)
 
     def mode(self, mean: Tensor) -> Tensor:
         """Return the mean."""
@@ -127,6 +135,11 @@ class Categorical:
     def sample(self, mean: Tensor, log_std: Tensor, noise: Tensor) -> Tensor:
         """Return the index [..., 1] of the largest perturbed logit (Gumbel-max)."""
         return self.mode(mean + noise)
+
+    def encode(self, action: Tensor, dim: int) -> Tensor:
+        """Return 1 at the choice and 0 elsewhere."""
+        choice = action.squeeze(-1).long()
+        return torch.nn.functional.one_hot(choice, dim).to(action.dtype)
 
     def mode(self, mean: Tensor) -> Tensor:
         """Return the index [..., 1] of the largest logit."""

@@ -26,6 +26,7 @@ FIXED_SETTINGS = (
     "engine.name",
     "algo.name",
     "algo.network",
+    "algo.cpo.adversary.mlp_units",
     "num_agents",
     "num_envs",
     "staggered_starts",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from epo.config import AdversaryCfg, AwacCfg
 from tests.host_reads import host_reads
 from tests.learner.small_run import small_cfg, small_run
 
@@ -33,6 +34,7 @@ def test_iteration_reads_nothing_from_the_device(num_agents, mode):
 EXTRAS = {
     "ppo_br": {"clip": {"kind": "br", "window": 2, "smoothing": 0.5}},
     "ppo_kl": {"clip": {"kind": "none"}, "penalty": {"kind": "adaptive", "hinge_coef": 1000.0}},
+    "cpo": {"cpo": {"lambda_kl": 0.1, "awac": AwacCfg(beta=1e-3), "adversary": AdversaryCfg(0.01)}},
     "poem": {"poem": {"enabled": True, "warmup_updates": 0, "reset_moments": True}},
     "poem_minibatch": {"poem": {"enabled": True, "warmup_updates": 0, "when": "minibatch",
                                 "diversity_gradient": True, "noise": "absolute"}},

@@ -8,7 +8,7 @@ import io
 import pytest
 import torch
 
-from epo.config import AggregationCfg
+from epo.config import AdversaryCfg, AggregationCfg, AwacCfg, CpoCfg
 from epo.learner.aggregation import relabel
 from epo.learner.metrics import MetricMeans
 from epo.models.distribution import kl_divergence
@@ -377,12 +377,14 @@ def test_update_leaves_the_rollout_as_it_was():
         assert value is None or torch.equal(getattr(rollout, name), value), name
 
 
-@pytest.mark.parametrize("num_agents", [1, 2])
-def test_what_is_no_experience_changes_nothing(num_agents):
+@pytest.mark.parametrize(("num_agents", "is_cpo"), [(1, False), (2, False), (2, True)])
+def test_what_is_no_experience_changes_nothing(num_agents, is_cpo):
     """Whatever happened in an invalid step, the weights after the update are the same."""
-    weights = []
+    weights, cfg = [], small_cfg()
+    if is_cpo:
+        cfg.cpo = CpoCfg(0.2, AwacCfg(beta=0.1), AdversaryCfg(coef=0.1))
     for noise in (0.0, 1e3):
-        run = small_run(small_cfg(), num_agents=num_agents, is_double=True)
+        run = small_run(cfg, num_agents=num_agents, is_double=True)
         rollout = run.collector.collect()
         rollout.is_valid = torch.ones_like(rollout.is_first[:-1])
         rollout.is_valid[2, ::3] = False

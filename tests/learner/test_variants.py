@@ -46,6 +46,11 @@ NEUTRAL = {
         "algo=ppo",
     ),
     "poem_warmup": ("algo=poem algo.poem.acceptance=always", "algo=ppo"),
+    "cpo_alone": ("algo=cpo num_agents=1", "algo=ppo"),
+    "cpo_without_terms": (
+        "algo=cpo num_agents=4 algo.cpo.lambda_kl=0 algo.cpo.awac.beta=0 algo.cpo.adversary.coef=0",
+        "algo=sapg num_agents=4",
+    ),
     "diagnostics": ("algo=ppo algo.diagnostics.enabled=false", "algo=ppo"),
 }
 # Settings that do something, and the algorithm that they change.
@@ -57,6 +62,9 @@ ACTIVE = {
     ),
     "ppo_kl": ("algo=ppo_kl algo.penalty.kl_target=0.001", FIXED),
     "ppo_kl_clipped": ("algo=ppo_kl algo.clip.kind=constant algo.penalty.hinge_coef=1000", FIXED),
+    "cpo": ("algo=cpo num_agents=4 algo.cpo.adversary.coef=0.1", "algo=sapg num_agents=4"),
+    "cpo_released": ("algo=cpo_released num_agents=4", "algo=sapg num_agents=4"),
+    "cpo_constraint": ("algo=sapg num_agents=4 algo.cpo.lambda_kl=0.3", "algo=sapg num_agents=4"),
     "poem": (f"algo=poem {ALWAYS}", "algo=ppo"),
     "poem_of_a_population": (
         f"algo=sapg num_agents=4 algo.poem.enabled=true {ALWAYS}",
