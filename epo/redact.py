@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Mapping, Match, Optional
+from typing import Any, Iterable, List, Mapping, Match, Optional
 
 MARK = "<redacted>"
 """What stands in the place of a secret."""
@@ -89,6 +89,16 @@ def redact_tree(tree: Any, name: str = "") -> Any:
         is_hidden = is_secret(name) and not _HARMLESS.match(tree)
         return MARK if is_hidden else redact(tree)
     return tree
+
+
+def redact_words(words: Iterable[str]) -> List[str]:
+    """Redact the words of a command line: of `name=value` the whole value, spaces included."""
+    found: List[str] = []
+    for word in words:
+        name, is_setting, value = word.partition("=")
+        is_hidden = is_setting and is_secret(name) and not _HARMLESS.match(value)
+        found.append(f"{name}={MARK}" if is_hidden else redact(word))
+    return found
 
 
 def is_secret(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from epo.redact import MARK, is_secret, redact, redact_tree
+from epo.redact import MARK, is_secret, redact, redact_tree, redact_words
 
 SECRET = "hunter2-Zx81qq"
 KNOWN = (
@@ -81,6 +81,11 @@ def test_values_of_secret_variables_are_hidden_wherever_they_stand():
 )
 def test_what_is_no_secret_stays(text: str):
     assert redact(text, {}) == text
+
+
+def test_whole_value_of_a_setting_is_hidden():
+    words = ["seed=1", "task.kwargs.password=one two=three", "run_dir=a b"]
+    assert redact_words(words) == ["seed=1", f"task.kwargs.password={MARK}", "run_dir=a b"]
 
 
 def test_tree_is_redacted_by_names_and_by_text():

@@ -13,7 +13,7 @@ import sys
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -24,6 +24,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from epo.cli.overrides import GROUPS
 from epo.config import Config, ConfigError
+from epo.quoting import literal, shell, unquoted
 from epo.terminal import say
 from epo.validation import did_you_mean
 
@@ -46,6 +47,8 @@ _EXPECTED = (
     (re.compile("Interpolation key"), "it refers to a setting that does not exist"),
     (re.compile("is not a subclass of"), "it is a group of settings; set one of them"),
 )
+PATHS = ("run_dir", "resume", "checkpoint")
+"""Settings that name files: any text."""
 _WITH_EXPONENT = re.compile(r"^\d+(\.\d*)?e\+?\d+$", re.IGNORECASE)
 
 
@@ -80,6 +83,7 @@ def typed(cfg: DictConfig, lines: Sequence[str] = ()) -> Config:
     except OmegaConfBaseException as error:
         raise _wrong_setting(error, lines) from error
     assert isinstance(config, Config)
+    vars(config)["texts"] = _texts_from_environment(cfg)
     return config
 
 
@@ -122,7 +126,9 @@ def _parse(lines: List[str], is_multirun: bool) -> List[Override]:
     try:
         overrides = OverridesParser.create().parse_overrides(lines)
     except OverrideParseException as error:
-        way_out = "write name=value" if "=" not in error.override else _first_line(error)
+        way_out = "write name=value"
+        if "=" in error.override:
+            way_out = f"{_first_line(error)}; {_in_quotes(error.override)}"
         raise ConfigError("argument", error.override, way_out) from error
     for override in overrides:
         is_fixed = not (override.is_add() or override.is_force_add() or override.is_delete())
@@ -133,9 +139,30 @@ def _parse(lines: List[str], is_multirun: bool) -> List[Override]:
         if override.is_sweep_override() and not is_multirun:
             name, _, value = str(override.input_line).partition("=")
             raise ConfigError(
-                name, value, f"several values need a multirun (-m {name}={value}), a list brackets"
+                name,
+                value,
+                f"several values need a multirun (-m {name}={value}), a list brackets; "
+                f"{_in_quotes(str(override.input_line))}",
             )
+        _check_text(override)
     return overrides
+
+
+def _check_text(override: Override) -> None:
+    """Refuse a path that Hydra reads as something else, such as the number 1e3."""
+    name, _, text = str(override.input_line).partition("=")
+    value = override.value()
+    is_other = isinstance(value, (bool, int, float, list, dict)) and str(value) != text
+    if name in PATHS and is_other:
+        raise ConfigError(
+            name, text, f"it is read as {value!s}; {_in_quotes(str(override.input_line))}"
+        )
+
+
+def _in_quotes(line: str) -> str:
+    """Say how to write the value of `name=value` so that it is nothing but text."""
+    name, _, value = line.partition("=")
+    return f"if it is text, write {shell([f'{name}={literal(unquoted(value))}'])}"
 
 
 def _commands(overrides: List[Override]) -> Iterator[List[str]]:
@@ -216,6 +243,28 @@ def _wrong_setting(error: OmegaConfBaseException, lines: Sequence[str]) -> Confi
     if "whole" in expected and _WITH_EXPONENT.match(value):
         expected += f", written out: {float(value):.0f}"
     return ConfigError(key, value, expected)
+
+
+def _texts_from_environment(cfg: DictConfig) -> Dict[str, Any]:
+    """Give the settings that came from the environment, by dotted names, as they were written.
+
+    Settings that refer to such a setting belong to them.
+    """
+    texts: Dict[str, Any] = {}
+
+    def collect(node: Any, prefix: str) -> None:
+        for name, value in node.items():
+            if isinstance(value, dict):
+                collect(value, f"{prefix}{name}.")
+            elif "${" in str(value):
+                texts[f"{prefix}{name}"] = value
+
+    collect(OmegaConf.to_container(cfg, resolve=False), "")
+    found: Dict[str, Any] = {}
+    for _ in texts:
+        marks = ("${oc.env:", *(f"${{{name}}}" for name in found))
+        found = {n: v for n, v in texts.items() if any(mark in str(v) for mark in marks)}
+    return found
 
 
 def _settings(lines: Sequence[str] = ()) -> List[str]:

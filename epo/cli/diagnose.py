@@ -47,8 +47,8 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         ConfigError: if a run has no metrics, or a threshold is no number.
     """
-    paths = [Path(argument) for argument in arguments if "=" not in argument]
-    changes = [argument for argument in arguments if "=" in argument]
+    changes = [word for word in arguments if "=" in word and not Path(word).exists()]
+    paths = [Path(word) for word in arguments if word not in changes]
     if not paths:
         print(USAGE, end="")
         return

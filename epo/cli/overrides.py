@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Dict, List, Mapping, Sequence, Set
+
+from epo.quoting import quoted
 
 GROUPS = ("task", "engine", "algo")
 """Groups of `cfg/` whose option is the `name` inside them."""
@@ -54,8 +55,4 @@ def _text(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, (list, tuple)):
         return f"[{','.join(_text(item) for item in value)}]"
-    if isinstance(value, str):
-        # A backslash before a quote, or at the end, is read as an escape.
-        escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
-        return f"'{escaped}'"
-    return str(value)
+    return quoted(value) if isinstance(value, str) else str(value)

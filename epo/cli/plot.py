@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple
 
 from epo.config import ConfigError
-from epo.record.csv import METRICS, header, rows
+from epo.record.csv import METRICS, header, number, rows
 from epo.validation import did_you_mean
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def read_curves(run: Path, x: str, names: Sequence[str], is_strict: bool) -> Cur
     curves: Curves = {name: [] for name in known}
     for row in rows(path):
         for name in known:
-            curves[name].append(float(row[name] or "nan"))
+            curves[name].append(number(row[name]))
     return curves
 
 

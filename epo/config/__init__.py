@@ -8,6 +8,7 @@ Task and engine groups have their schema in `tasks/config.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Optional
 
 from omegaconf import MISSING, OmegaConf
@@ -92,8 +93,13 @@ class RecordCfg:
     """Project of the W&B run."""
     wandb_entity: Optional[str] = None
     """Team or user of the W&B run; None: the account's default."""
+    git_diff: bool = True
+    """Keep the uncommitted changes of the code in `git.diff`, without secrets, 1 MB at most."""
     checkpoint_interval: int = 100
     """Iterations between two checkpoints `last.pt`."""
+    keep_last: int = 2
+    """Checkpoints that are kept: `last.pt`, before it `last-1.pt`, and so on (R: one to go back to
+    where the newest is damaged)."""
     health: HealthCfg = field(default_factory=HealthCfg)
     """When the health of the training is worth a warning."""
 
@@ -137,9 +143,14 @@ class Config:
     run_dir: Optional[str] = None
     """Folder of this run; None: `runs/<task>/<algo>/<date>_seed<seed>`."""
     resume: str = "never"
-    """`never`, `auto` (newest run folder of the same command) or a run folder."""
+    """`never`, `auto` (newest run folder of the same command), a run folder or one of its
+    checkpoints (docs/runs.md)."""
     checkpoint: Optional[str] = None
     """Checkpoint to take the start weights from (networks and normalisers only)."""
+
+    # No setting: dotted name -> text such as `${oc.env:NAME}`, what a run records instead of the
+    # value. Filled in where a command line is composed.
+    texts = MappingProxyType({})
 
 
 def register(store: Any) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
+import re
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +28,8 @@ from typing import (
     TextIO,
 )
 
-from epo.record.files import atomic_write
+from epo.config import ConfigError
+from epo.record.files import atomic_write, set_aside
 from epo.terminal import say
 
 METRICS = "metrics.csv"
@@ -168,35 +171,74 @@ class GenerationsCsv(CsvTable):
         self.append(row)
 
 
-def truncate(run_dir: Path, iteration: int) -> None:
-    """Drop what was recorded after `iteration`, and torn lines, before a run is resumed."""
-    for name in (METRICS, GENERATIONS, WARNINGS):
-        path = run_dir / name
-        columns = header(path)
-        if columns:
-            _rewrite(path, columns, lambda row: _iteration(row) <= iteration)
-        elif path.exists():
+def truncate(run_dir: Path, iteration: int) -> List[str]:
+    """Drop what was recorded after `iteration`, and damaged lines, before a run is resumed.
+
+    Returns:
+        What the user should know: tables that were set aside, rows that are missing.
+
+    Raises:
+        ConfigError: if the folder cannot be written.
+    """
+    tables = (METRICS, GENERATIONS, WARNINGS)
+    try:
+        return [line for name in tables for line in _truncate(run_dir / name, iteration)]
+    except OSError as error:
+        way_out = f"cannot be written ({error}); choose another run_dir"
+        raise ConfigError("run_dir", run_dir, way_out) from error
+
+
+def _truncate(path: Path, iteration: int) -> List[str]:
+    if not path.exists():
+        return []
+    columns = header(path)
+    if "iteration" not in columns:
+        if path.is_file() and b"\n" not in path.read_bytes():  # not even a whole header
             path.unlink()
+            return []
+        return [f"{path} is damaged; it is set aside as {set_aside(path).name}"]
+    _rewrite(path, columns, lambda row: _iteration(row) <= iteration)
+    if path.name != METRICS or iteration < 1:
+        return []
+    present = {int(row["iteration"]) for row in rows(path)}
+    missing = iteration - len(present)
+    if missing <= 0:
+        return []
+    return [
+        f"{missing} of {iteration} rows are missing in {path} (damaged, or lost with the power); "
+        f"the last one before the checkpoint is of iteration {max(present, default=0)}"
+    ]
 
 
 def header(path: Path) -> List[str]:
-    """Give the columns of a table; none if there is no file or no complete line."""
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return next(csv.reader(_complete_lines(file)), [])
+    """Give the columns of a table; none if there is no file or no sound first line."""
+    return next(_cells(path), [])
 
 
 def rows(path: Path) -> Iterator[Dict[str, str]]:
-    """Give the complete rows of a table, cells as text, without loading all of them."""
-    if not path.exists():
-        return
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.reader(_complete_lines(file))
-        columns = next(reader, [])
-        for cells in reader:
-            if len(cells) == len(columns):
-                yield dict(zip(columns, cells))
+    """Give the sound rows of a table, cells as text, without loading all of them.
+
+    Torn lines, bytes that are not UTF-8 and lines of another length are left out.
+    """
+    table = _cells(path)
+    columns = next(table, [])
+    for cells in table:
+        if columns and len(cells) == len(columns):
+            yield dict(zip(columns, cells))
+
+
+def number(text: str) -> float:
+    """Read a cell; NaN if it is empty or no number."""
+    return float(text) if is_number(text) else math.nan
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a cell holds a number, NaN and infinity included."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def cell(value: Any) -> str:
@@ -219,8 +261,18 @@ def _rewrite(path: Path, columns: Sequence[str], keep: Callable[[Dict[str, str]]
         text.detach()  # the file below belongs to atomic_write
 
 
-def _complete_lines(file: TextIO) -> Iterator[str]:
-    return (line for line in file if line.endswith("\n"))
+def _cells(path: Path) -> Iterator[List[str]]:
+    """Give the cells of every line; none of a line that is damaged."""
+    if not path.is_file():
+        return
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            # Every line by itself: a stray quote must not swallow those that follow.
+            is_sound = line.endswith("\n") and "\0" not in line and not _UNDECODED.search(line)
+            try:
+                yield next(csv.reader([line], strict=True), []) if is_sound else []
+            except csv.Error:
+                yield []
 
 
 def _ends_with_line(path: Path) -> bool:
@@ -233,5 +285,9 @@ def _ends_with_line(path: Path) -> bool:
 def _iteration(row: Mapping[str, str]) -> float:
     try:
         return int(row["iteration"])
-    except (KeyError, ValueError):  # damaged by a lost power supply: not to be kept
-        return float("inf")
+    except ValueError:  # damaged: not to be kept
+        return math.inf
+
+
+_UNDECODED = re.compile("[\udc80-\udcff]")
+"""Bytes that are not UTF-8, as `surrogateescape` shows them."""

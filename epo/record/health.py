@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Deque, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
 from epo.config import HealthCfg
-from epo.record.csv import METRICS, WARNINGS, CsvTable, rows
+from epo.record.csv import METRICS, WARNINGS, CsvTable, is_number, number, rows
 from epo.record.health_rules import RULES, History, Rule, Targets
 
 WARNING_COLUMNS = ["iteration", "frames", "rule", "title", "evidence", "suggestion"]
@@ -137,9 +137,11 @@ def read_targets(config: Mapping[str, Any]) -> Targets:
 
 
 def read_rows(path: Path) -> Iterator[Dict[str, float]]:
-    """Give the rows of a `metrics.csv` as numbers, without its empty cells."""
+    """Give the rows of a `metrics.csv` as numbers, without cells that are empty or damaged."""
     for row in rows(path):
-        yield {name: float(text) for name, text in row.items() if text}
+        values = {name: number(text) for name, text in row.items() if is_number(text)}
+        if {"iteration", "frames"} <= values.keys():
+            yield values
 
 
 def _finding(rule: Rule, row: Mapping[str, float], evidence: str) -> Finding:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
+import re
 import zipfile
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Dict, Union
+from typing import Any, Dict, List, Mapping, Union
 
 import torch
 from torch import Tensor
 
 from epo.config import ConfigError
 from epo.record.files import atomic_write
+from epo.runner.finite import check_finite_state
+from epo.runner.guard import NonFiniteError
 
 FORMAT = "epo-checkpoint"
 VERSION = 1
@@ -28,7 +33,7 @@ class CheckpointError(ConfigError):
         super().__init__("checkpoint", path, way_out)
 
 
-def save(path: Path, state: Dict[str, Any]) -> None:
+def save(path: Path, state: Dict[str, Any], keep: int = 1) -> None:
     """Write `state` to `path`; whatever happens, a complete checkpoint stays there.
 
     The file is serialised in memory first: a state that cannot be saved never touches the
@@ -38,16 +43,20 @@ def save(path: Path, state: Dict[str, Any]) -> None:
         path: file in an existing folder.
         state: nested dicts, lists and tuples of None, bool, int, float, str and tensors;
             tensors are saved from any device and may be views.
+        keep: checkpoints that are kept, this one included; the ones before get the names of
+            `kept`.
 
     Raises:
         TypeError: if something else is in it; the message names where.
+        NonFiniteError: if a number in it is NaN or infinite; the message names where.
         CheckpointError: if the disk is full or not writable.
     """
-    content = {"format": FORMAT, "version": VERSION, "state": plain(state)}
+    state = plain(state)
+    check_finite_state(state)
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save({"format": FORMAT, "version": VERSION, "state": state}, buffer)
     try:
-        with atomic_write(path) as file:
+        with atomic_write(path, before=lambda: _rotate(path, keep)) as file:
             file.write(buffer.getbuffer())
     except OSError as error:
         raise CheckpointError(
@@ -79,13 +88,70 @@ def load(path: Path, device: Union[str, torch.device] = "cpu") -> Dict[str, Any]
         raise CheckpointError(path, f"damaged or no checkpoint ({error}); " + _WAY_OUT) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(path, "written by another program; " + _WAY_OUT)
-    if content["version"] != VERSION:
+    version, state = content.get("version"), content.get("state")
+    if version != VERSION:
         raise CheckpointError(
             path,
-            f"has format version {content['version']}, this epo reads version {VERSION}; "
+            f"has format version {version}, this epo reads version {VERSION}; "
             "use the epo that wrote it (versions.json of its run)",
         )
-    return content["state"]
+    if not isinstance(state, dict):
+        raise CheckpointError(path, f"damaged: its state is a {type(state).__name__}; " + _WAY_OUT)
+    return state
+
+
+def check_run_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that no run can go on from.
+
+    Raises:
+        CheckpointError: naming what is wrong with it.
+    """
+    for name, kinds in (("iteration", (int,)), ("frames", (int,)), ("wall_s", (int, float))):
+        if type(state.get(name)) not in kinds or state[name] < 0:
+            raise CheckpointError(
+                path, f"damaged: its {name} is {state.get(name)!r:.40}; {_WAY_OUT}"
+            )
+    try:
+        check_finite_state(state)
+    except NonFiniteError as error:
+        raise CheckpointError(path, f"{error}; {_WAY_OUT}") from error
+
+
+def kept(last: Path) -> List[Path]:
+    """Give the names of the checkpoints of a run, `last` first; gaps are those of killed saves."""
+    pattern = re.compile(re.escape(last.stem) + r"-(\d+)" + re.escape(last.suffix))
+    found = (pattern.fullmatch(path.name) for path in last.parent.glob(f"{last.stem}-*"))
+    numbers = sorted(int(match[1]) for match in found if match)
+    return [last, *(_numbered(last, number) for number in numbers)]
+
+
+def _rotate(last: Path, keep: int) -> None:
+    """Let `last` be the first of the older ones as well; the caller then replaces it.
+
+    At every moment `last` is there, or what it held is under the next name.
+    """
+    for path in kept(last)[1:]:
+        if int(path.stem.rpartition("-")[2]) >= keep:
+            path.unlink()
+    if keep < 2 or not last.exists():
+        return
+    for number in range(keep - 1, 1, -1):
+        if _numbered(last, number - 1).exists():
+            os.replace(_numbered(last, number - 1), _numbered(last, number))
+    previous, temporary = _numbered(last, 1), last.with_name(last.name + ".link.tmp")
+    try:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        os.link(str(last), str(temporary))
+        os.replace(temporary, previous)
+        with suppress(FileNotFoundError):  # it stays where both are the same file already
+            temporary.unlink()
+    except OSError:  # a file system without hard links
+        os.replace(last, previous)
+
+
+def _numbered(last: Path, number: int) -> Path:
+    return last.with_name(f"{last.stem}-{number}{last.suffix}")
 
 
 def plain(value: Any, where: str = "state") -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Dict, List
 from torch import Tensor
 
 from epo.config import Config
-from epo.envs import VecEnv
+from epo.envs import EnvSpec, VecEnv
 from epo.population import FitnessTracker
 from epo.record.names import agent_fitness
 from epo.record.recorder import Recorder
@@ -31,6 +31,7 @@ class Loop(ABC):
 
     Attributes:
         scalars: name -> [] tensor, state of the task after the last control step.
+        iteration, frames: what was run so far, in all sessions; frames are environment frames.
         last_metrics: the row of the last iteration.
         optimizer_group: where `learning_rate` and `max_grad_norm` are set.
     """
@@ -50,6 +51,7 @@ class Loop(ABC):
         )
         self.scalars: Dict[str, Tensor] = {}
         self.iteration = 0
+        self.frames = 0
         self.wall_s = 0.0
         self.best_fitness = -math.inf
         self.last_metrics: Dict[str, float] = {}
@@ -79,6 +81,13 @@ class Loop(ABC):
             RuntimeError, KeyError: if it is of another network.
         """
 
+    def begin(self) -> None:  # noqa: B027 (most ways of training need nothing)
+        """Take what lies outside the run folder; the run is going to train for certain now.
+
+        Raises:
+            ConfigError: if it is not to be had.
+        """
+
     @property
     def leader_id(self) -> int:
         """Index of the agent that the leader's numbers are of: the last one."""
@@ -97,11 +106,6 @@ class Loop(ABC):
     def population_row(self) -> Dict[str, float]:
         """Give further columns about the population."""
         return {}
-
-    @property
-    def frames(self) -> int:
-        """Environment frames so far."""
-        return self.iteration * self.frames_per_iteration
 
     def is_best(self) -> bool:
         """Whether the leader meets the task's objective as well as ever; if so, it is the best.
@@ -132,6 +136,7 @@ class Loop(ABC):
         last = RunFolder(Path(str(self.cfg.run_dir))).last
         check_finite(snapshot.metrics, self.iteration + 1, last, self.optimizer_group)
         self.iteration += 1
+        self.frames += self.frames_per_iteration
         self.evolve(snapshot)
         self.last_metrics = {**self._timing(), **self._row(snapshot)}
         self.recorder.write(self.iteration, self.frames, self.last_metrics)
@@ -173,6 +178,7 @@ class Loop(ABC):
             "iteration": self.iteration,
             "frames": self.frames,
             "wall_s": self.wall_s,
+            "sizes": sizes(self.env.spec),
             "best_fitness": self.best_fitness,
             "tracker": self.tracker.state_dict(),
             "env": self.env.state_dict(),
@@ -182,8 +188,18 @@ class Loop(ABC):
     def load_state_dict(self, state: Dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
         self.iteration = int(state["iteration"])
+        self.frames = int(state["frames"])
         self.wall_s = float(state["wall_s"])
         self.best_fitness = float(state["best_fitness"])
         self.load_policy(state)
         self.tracker.load_state_dict(state["tracker"])
         self.env.load_state_dict(state["env"])
+
+
+def sizes(spec: EnvSpec) -> Dict[str, int]:
+    """Give the sizes of a task that a checkpoint keeps, so that a misfit can be named."""
+    return {
+        "observation": spec.observation_dim,
+        "action": spec.action_dim,
+        "choices": spec.num_choices,
+    }

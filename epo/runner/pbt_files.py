@@ -42,10 +42,14 @@ class FilesPBT(MemberLoop):
         self.index = pbt.member
         super().__init__(cfg, env, recorder, [pbt.member])
         self.folder = SharedFolder(Path(pbt.folder), pbt.member, pbt.num_members)
-        self.folder.claim(Path(str(cfg.run_dir)))
+        self.folder.check_owner(cfg.run_dir)
         self.best_known = -math.inf
         if pbt.num_members > 1:
             self.mutate_start()
+
+    def begin(self) -> None:
+        """Take the member in the shared folder."""
+        self.folder.claim(Path(str(self.cfg.run_dir)))
 
     def evolve(self, snapshot: Snapshot) -> None:
         """Note the objective, and compare with the others when it is time."""

@@ -59,6 +59,20 @@ class SharedFolder:
         self._own = self._folder(member)
         self._best = self._own / "best"
 
+    def check_owner(self, run_dir: Optional[str]) -> None:
+        """Refuse a member of another run; nothing is written.
+
+        Args:
+            run_dir: of the run that wants it; None: a new run without a folder yet.
+
+        Raises:
+            ConfigError: if it belongs to another run.
+        """
+        with suppress(OSError):
+            found = (self._own / "run.txt").read_text(encoding="utf-8")
+            if run_dir is None or found != str(Path(run_dir).resolve()):
+                raise self._taken(found)
+
     def claim(self, run_dir: Path) -> None:
         """Take the member for the run in `run_dir`, for good.
 
@@ -75,8 +89,7 @@ class SharedFolder:
             way_out = f"cannot be written ({error.strerror}); choose another folder"
             raise ConfigError("algo.pbt.folder", self.path, way_out) from error
         if found != name:
-            way_out = f"{owner} says that it is the run {found}; give every process another member"
-            raise ConfigError("algo.pbt.member", self.member, f"{way_out}, or remove that file")
+            raise self._taken(found)
 
     def clear(self) -> None:
         """Delete the own records that an earlier start of this run left."""
@@ -137,6 +150,11 @@ class SharedFolder:
     def state_path(self, record: Record) -> Path:
         """Give the file of the state that belongs to a record."""
         return self._folder(record.member) / f"{record.iteration:08d}.pt"
+
+    def _taken(self, run: str) -> ConfigError:
+        owner = self._own / "run.txt"
+        way_out = f"{owner} says that it is the run {run}; give every process another member"
+        return ConfigError("algo.pbt.member", self.member, f"{way_out}, or remove that file")
 
     def _folder(self, member: int) -> Path:
         return self.path / f"{member:02d}"

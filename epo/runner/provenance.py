@@ -16,6 +16,8 @@ import numpy
 import torch
 
 import epo
+from epo.quoting import shell
+from epo.redact import redact, redact_words
 from epo.validation import granted_cores
 
 SIMULATORS = ("mujoco", "mujoco-warp", "warp-lang", "isaacgym", "gymnasium")
@@ -24,21 +26,23 @@ PEERS = ("rl_games",)
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 SOURCE_ROOT = Path(epo.__file__).resolve().parent.parent
 GIT_TIMEOUT_S = 10.0
+MAX_DIFF_BYTES = 1_000_000
 
 
 class GitState(NamedTuple):
-    """Commit of the code, and the changes that are in no commit."""
+    """Commit of the code, the changes that are in no commit, and whether there are any."""
 
     commit: str
     diff: str
     untracked: List[str]
+    is_changed: bool = False
 
 
 def command_line() -> str:
-    """Give the command of this process as a line that works from any folder."""
+    """Give the command of this process, without secrets, as a line that works from any folder."""
     script = Path(sys.argv[0])
-    words = [sys.executable, str(script.resolve() if script.exists() else script), *sys.argv[1:]]
-    return f"cd {shlex.quote(os.getcwd())} && " + " ".join(shlex.quote(word) for word in words)
+    words = [sys.executable, str(script.resolve() if script.exists() else script)]
+    return f"cd {shlex.quote(os.getcwd())} && {shell(words + redact_words(sys.argv[1:]))}"
 
 
 def describe_session(git: Optional[GitState]) -> str:
@@ -48,22 +52,43 @@ def describe_session(git: Optional[GitState]) -> str:
     if git is None:
         lines.append("# not in a git checkout")
     else:
-        state = "with changes, see git.diff" if git.diff else "without changes"
+        kept = "see git.diff" if git.diff else "not kept: record.git_diff=false"
+        state = f"with changes, {kept}" if git.is_changed else "without changes"
         lines.append(f"# commit {git.commit} {state}")
         if git.untracked:
             lines.append(f"# untracked: {' '.join(git.untracked)}")
     return "\n".join([*lines, command_line(), ""])
 
 
+def git_commit(root: Path = SOURCE_ROOT) -> Optional[GitState]:
+    """Read the commit alone, for runs that keep no diff."""
+    found = git_state(root)
+    return None if found is None else found._replace(diff="")
+
+
 def git_state(root: Path = SOURCE_ROOT) -> Optional[GitState]:
-    """Read the state of the checkout whose top folder is `root`; None if there is none."""
+    """Read the state of the checkout whose top folder is `root`; None if there is none.
+
+    The diff is without secrets and not longer than `MAX_DIFF_BYTES`.
+    """
     top = _git(root, "rev-parse", "--show-toplevel")
     commit = _git(root, "rev-parse", "HEAD")
     # Installed below somebody else's checkout, the package has no commit of its own.
     if top is None or commit is None or Path(top.strip()).resolve() != root.resolve():
         return None
     untracked = _git(root, "ls-files", "--others", "--exclude-standard") or ""
-    return GitState(commit.strip(), _git(root, "diff", "HEAD") or "", untracked.splitlines())
+    diff = _git(root, "diff", "HEAD") or ""
+    # Cut first: a secret ends with its line.
+    return GitState(commit.strip(), redact(shortened(diff)), untracked.splitlines(), bool(diff))
+
+
+def shortened(diff: str) -> str:
+    """Cut a diff after `MAX_DIFF_BYTES`, at the end of a line, and say so in the last one."""
+    content = diff.encode("utf-8")
+    if len(content) <= MAX_DIFF_BYTES:
+        return diff
+    kept = content[:MAX_DIFF_BYTES].rpartition(b"\n")[0].decode("utf-8", errors="ignore")
+    return f"{kept}\n# cut here: {len(content):,} bytes, {MAX_DIFF_BYTES:,} are kept\n"
 
 
 def versions(device: str, extra: Mapping[str, str]) -> Dict[str, Any]:

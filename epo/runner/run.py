@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import math
-import os
-import shlex
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Callable
 
 from epo.config import Config
 from epo.envs import EnvError, VecEnv
 from epo.memory import keep_freed_memory
-from epo.record.csv import truncate
+from epo.quoting import assignment, python, shell
 from epo.record.progress import RunPlan, clock, short
 from epo.record.recorder import Recorder, build_recorder
+from epo.redact import redact_words
 from epo.rollout.staggered import stagger
 from epo.runner import checkpoint
 from epo.runner.checkpoint import CheckpointError
+from epo.runner.fit import load_weights, restore
 from epo.runner.guard import NonFiniteError, StopSignal
 from epo.runner.loop import Loop
-from epo.runner.run_folder import RunFolder, as_plain
+from epo.runner.run_folder import RunFolder, as_recorded
 from epo.runner.seeds import derive_seed
-from epo.runner.start import start_run
+from epo.runner.start import find_start
 from epo.terminal import say
 
 TRAINERS = {
@@ -49,66 +49,38 @@ def run(cfg: Config, make_env: Callable[[Config], VecEnv]) -> int:
     """
     keep_freed_memory()
     weights = checkpoint.load(Path(cfg.checkpoint)) if cfg.checkpoint else None
-    start = start_run(cfg)
+    start = find_start(cfg)
     if start.note:
         say(start.note)
     if start.is_finished:
         return 0
-    state = checkpoint.load(start.checkpoint) if start.checkpoint else None
-    cfg.run_dir = str(start.folder.path)
+    state = start.load()
     env = make_env(cfg)
-    start.folder.write_versions(cfg.device, env.spec.versions)
-    if state is not None:
-        truncate(start.folder.path, int(state["iteration"]))
-    frames = None if state is None else int(state["frames"])
-    with build_recorder(
-        start.folder.path, cfg.record, _plan(cfg, env), as_plain(cfg), frames
-    ) as recorder:
+    try:
         if state is None and cfg.staggered_starts:
             stagger(env, int(cfg.num_agents), derive_seed(cfg.seed, "staggered starts"))
-        trainer = make_loop(cfg, env, recorder)
+        trainer = make_loop(cfg, env, Recorder([]))
         if state is not None:
-            restore(trainer, state, start.checkpoint)
+            restore(trainer, state, start.folder.last)
         elif weights is not None:
-            load_weights(trainer, weights, str(cfg.checkpoint))
-        code = Session(trainer, start.folder, recorder).run()
-    env.close()
-    return code
+            load_weights(trainer, weights, Path(str(cfg.checkpoint)))
+        # Nothing on the disk has changed so far: whatever can be refused has been.
+        start.begin(cfg, env.spec.versions)
+        trainer.begin()
+        frames = None if state is None else trainer.frames
+        with build_recorder(
+            start.folder.path, cfg.record, _plan(cfg, env), as_recorded(cfg), frames
+        ) as recorder:
+            trainer.recorder = recorder
+            return Session(trainer, start.folder, recorder).run()
+    finally:
+        env.close()
 
 
 def make_loop(cfg: Config, env: VecEnv, recorder: Recorder) -> Loop:
     """Build the way of training that `algo.trainer` names."""
     module, name = TRAINERS[cfg.algo.trainer].split(":")
     return getattr(import_module(module), name)(cfg, env, recorder)
-
-
-def restore(trainer: Loop, state: Dict[str, Any], path: Optional[Path]) -> None:
-    """Continue where `state` was taken.
-
-    Raises:
-        CheckpointError: if it is of another task, network or size.
-    """
-    try:
-        trainer.load_state_dict(state)
-    except (KeyError, RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(Path(str(path)), f"does not fit this run ({reason})") from error
-
-
-def load_weights(trainer: Loop, state: Dict[str, Any], path: str) -> None:
-    """Start from the networks and normalisers of a checkpoint.
-
-    Raises:
-        CheckpointError: if they have other shapes.
-    """
-    try:
-        trainer.load_policy(state)
-    except (KeyError, RuntimeError) as error:
-        raise CheckpointError(
-            Path(path),
-            "its network does not fit; use the task, num_agents and algo.network it was trained "
-            "with (config.yaml of its run)",
-        ) from error
 
 
 class Session:
@@ -136,8 +108,8 @@ class Session:
             except (NonFiniteError, EnvError) as error:
                 return self._fail(str(error))
             try:
-                checkpoint.save(self.folder.last, trainer.state_dict())
-            except CheckpointError as error:
+                self._save_last()
+            except (CheckpointError, NonFiniteError) as error:
                 return self._fail(str(error))
             self._summarise("interrupted" if stop else "finished")
         self.recorder.close()
@@ -156,10 +128,13 @@ class Session:
                 }
                 checkpoint.save(self.folder.best, content)
             if trainer.iteration % interval == 0:
-                checkpoint.save(self.folder.last, trainer.state_dict())
+                self._save_last()
         except CheckpointError as error:
             # The run goes on: the disk may have room again at the next checkpoint.
             say(f"warning: {error}", is_error=True)
+
+    def _save_last(self) -> None:
+        self.folder.save_last(self.trainer.state_dict(), self.trainer.cfg.record.keep_last)
 
     def _fail(self, message: str) -> int:
         try:
@@ -200,7 +175,7 @@ class Session:
             f"\n{short(trainer.frames)} frames in {clock(trainer.wall_s)}, "
             f"{metrics.get('generation', 0.0):.0f} generations; leader: "
             f"{reached or 'no episode has ended'}\n"
-            f"  look at it    {python()} -m epo plot {path}\n"
+            f"  look at it    {shell([python(), '-m', 'epo', 'plot', str(path)])}\n"
             f"  continue it   {self._next_command()}\n"
         )
 
@@ -215,14 +190,8 @@ class Session:
         }
         replaced = {*limits, "run_dir", "resume"}
         kept = [word for word in sys.argv[1:] if word.partition("=")[0] not in replaced]
-        words = [sys.argv[0], *kept, f"resume={self.folder.path}", *limits.values()]
-        return " ".join([python(), *(shlex.quote(word) for word in words)])
-
-
-def python() -> str:
-    """Name the interpreter as the user can type it here."""
-    path = os.path.relpath(sys.executable)
-    return path if not path.startswith("..") else sys.executable
+        resume = assignment("resume", self.folder.path)
+        return shell([python(), sys.argv[0], *redact_words(kept), resume, *limits.values()])
 
 
 def _plan(cfg: Config, env: VecEnv) -> RunPlan:

@@ -6,26 +6,31 @@ import dataclasses
 import datetime
 import json
 import math
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Dict, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from epo.config import Config, ConfigError
-from epo.record.csv import GENERATIONS, METRICS
-from epo.record.files import write_text
-from epo.runner import provenance
-
-try:
-    import fcntl
-except ImportError:  # not on Windows: two processes in one folder go unnoticed there
-    fcntl = None
+from epo.record.csv import GENERATIONS, METRICS, WARNINGS
+from epo.record.files import set_aside, write_text
+from epo.redact import redact, redact_tree
+from epo.runner import checkpoint, provenance
+from epo.runner.folder_lock import FolderLock
+from epo.terminal import say
 
 ROOT = Path("runs")
 STATUSES = ("finished", "interrupted", "failed")
+FILES = (
+    *("config.yaml", "command.txt", "versions.json", "git.diff", "summary.json", ".order"),
+    *(METRICS, GENERATIONS, WARNINGS),
+)
+FOLDERS = ("tensorboard", "checkpoints")
 
 
 class RunFolder:
@@ -39,6 +44,8 @@ class RunFolder:
         summary: how the last session ended; absent while it runs.
         last: newest checkpoint.
         best: checkpoint of the highest leader fitness.
+        lock: held by the process that trains here.
+        saved_iteration: the one that `last` holds, as far as this process knows.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,21 +56,73 @@ class RunFolder:
         self.summary = self.path / "summary.json"
         self.last = self.path / "checkpoints" / "last.pt"
         self.best = self.path / "checkpoints" / "best.pt"
-        self._lock: Optional[IO[str]] = None
+        self.lock = FolderLock(self.path)
+        self.saved_iteration = -1
 
     def read_config(self) -> Optional[Dict[str, Any]]:
-        """Give the resolved configuration as plain types; None if there is no readable one."""
+        """Give the recorded configuration as plain types; None if there is no readable one.
+
+        Texts such as `${oc.env:NAME}` are left as they are.
+        """
         try:
-            return as_plain(OmegaConf.load(self.config))
-        except (OSError, YAMLError, OmegaConfBaseException):
+            config = OmegaConf.to_container(OmegaConf.load(self.config), resolve=False)
+        except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException):
             return None
+        if not isinstance(config, dict):
+            return None
+        return {str(name): value for name, value in config.items()}
 
     def read_summary(self) -> Dict[str, Any]:
-        """Give the content of `summary.json`; empty if the run has not ended by itself."""
+        """Give the content of `summary.json`; empty if the run has not ended by itself.
+
+        A damaged one counts as none.
+        """
         try:
-            return json.loads(self.summary.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            summary = json.loads(self.summary.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
             return {}
+        is_sound = (
+            isinstance(summary, dict)
+            and summary.get("status") in STATUSES
+            and all(_is_number(summary.get(name)) for name in ("iteration", "frames", "wall_s"))
+            and isinstance(summary.get("metrics"), dict)
+        )
+        return summary if is_sound else {}
+
+    def checkpoints(self) -> List[Path]:
+        """Give what the run can go on from, the newest first: `last.pt`, `last-1.pt`, ..."""
+        return [path for path in checkpoint.kept(self.last) if path.is_file()]
+
+    def order(self) -> int:
+        """Give the number of the run's last session among those below its parent; 0: unknown."""
+        try:
+            return int((self.path / ".order").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return 0
+
+    def age_key(self) -> Tuple[int, float]:
+        """Give what sorts runs, the newest last: no clock but where nothing else is known."""
+        return self.order(), max((p.stat().st_mtime for p in self.checkpoints()), default=0.0)
+
+    def save_last(self, state: Dict[str, Any], keep: int) -> None:
+        """Save what the run goes on from; the checkpoint before becomes `last-1.pt`, and so on.
+
+        Rows that were written so far are on the disk before the checkpoint is.
+
+        Args:
+            state: of the whole run.
+            keep: checkpoints that are kept, this one included.
+
+        Raises:
+            CheckpointError: if it cannot be written.
+            NonFiniteError: if something in it is not finite; the last checkpoint stays.
+        """
+        if state["iteration"] == self.saved_iteration:
+            return
+        for name in (METRICS, GENERATIONS, WARNINGS):
+            _sync(self.path / name)
+        checkpoint.save(self.last, state, keep)
+        self.saved_iteration = state["iteration"]
 
     def write_versions(self, device: str, extra: Mapping[str, str]) -> None:
         """Write `versions.json`; again when the simulator is known (`EnvSpec.versions`)."""
@@ -106,22 +165,37 @@ class RunFolder:
         text = json.dumps(_without_nan(content), indent=2, allow_nan=False)
         write_text(self.summary, text + "\n")
 
-    def begin(self, cfg: Config) -> None:
+    def check_free(self) -> None:
+        """Refuse a folder in which another process trains; nothing is changed.
+
+        Raises:
+            ConfigError: if one does.
+        """
+        self.lock.check()
+
+    def begin(self, cfg: Config, versions: Optional[Mapping[str, str]] = None) -> None:
         """Start a session: lock the folder and write what it runs.
+
+        Args:
+            cfg: resolved configuration.
+            versions: of the simulator (`EnvSpec.versions`).
 
         Raises:
             ConfigError: if the folder cannot be written or another process trains in it.
         """
         try:
-            self.last.parent.mkdir(parents=True, exist_ok=True)
-            self._acquire()
-            write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(as_plain(cfg))))
-            git = provenance.git_state()
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.lock.acquire()
+            self._clear_names()
+            self.last.parent.mkdir(exist_ok=True)
+            self._number()
+            write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(as_recorded(cfg))))
+            git = provenance.git_state() if cfg.record.git_diff else provenance.git_commit()
             with open(self.path / "command.txt", "a", encoding="utf-8") as file:
-                file.write(provenance.describe_session(git))
+                file.write(redact(provenance.describe_session(git)))
             if git is not None and git.diff:
                 write_text(self.path / "git.diff", git.diff)
-            self.write_versions(cfg.device, {})
+            self.write_versions(cfg.device, versions or {})
             if self.summary.exists():
                 self.summary.unlink()
         except OSError as error:
@@ -131,21 +205,31 @@ class RunFolder:
                 f"cannot be written ({error.strerror}); choose another run_dir",
             ) from error
 
-    def _acquire(self) -> None:
-        """Hold a lock until this process ends, however it ends."""
-        if fcntl is None:
+    def settle_checkpoints(self, damaged: Sequence[Path], chosen: Sequence[Path]) -> None:
+        """Let the chosen checkpoint be `last.pt`; what is newer is set aside, not deleted."""
+        if not chosen or chosen[0] == self.last:
             return
-        self._lock = open(self.path / ".lock", "w")  # noqa: SIM115 - held for the process's life
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(
-                "run_dir",
-                self.path,
-                "another process trains in this folder; wait for it or choose another run_dir",
-            ) from error
-        except OSError:  # a network disk without locks is no reason not to train
-            self._lock.close()
+        for path in checkpoint.kept(self.last):
+            if path == chosen[0]:
+                break
+            if path.exists():
+                why = "damaged" if path in damaged else "left"
+                say(f"{path} is set aside as {set_aside(path, why).name}")
+        os.replace(chosen[0], self.last)
+
+    def _clear_names(self) -> None:
+        """Set aside what stands where the run writes: folders for files, files for folders."""
+        for name in (*FILES, *FOLDERS):
+            path = self.path / name
+            if path.exists() and path.is_dir() != (name in FOLDERS):
+                kind = "a folder" if path.is_dir() else "a file"
+                aside = set_aside(path)
+                say(f"warning: {path} was {kind}; it is set aside as {aside.name}", is_error=True)
+
+    def _number(self) -> None:
+        """Leave the number of this session: one more than of any run beside it."""
+        others = (RunFolder(path.parent).order() for path in self.path.parent.glob("*/.order"))
+        write_text(self.path / ".order", f"{1 + max(others, default=0)}\n")
 
 
 def runs_of(cfg: Config) -> Path:
@@ -179,6 +263,40 @@ def as_plain(cfg: Any) -> Dict[str, Any]:
     container = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(container, dict)
     return {str(name): value for name, value in container.items()}
+
+
+def as_recorded(cfg: Any) -> Dict[str, Any]:
+    """Give a configuration as it may be kept: as it was written, without secrets.
+
+    What came from the environment stays the text `${oc.env:NAME}`; the rest is resolved.
+    """
+    return redact_tree(_with_texts(as_plain(cfg), getattr(cfg, "texts", {})))
+
+
+def _with_texts(tree: Dict[str, Any], texts: Mapping[str, str], prefix: str = "") -> Dict[str, Any]:
+    """Put the texts of settings, by their dotted names, in the place of their values."""
+    changed: Dict[str, Any] = {}
+    for name, value in tree.items():
+        path = f"{prefix}{name}"
+        is_group = isinstance(value, dict)
+        changed[name] = _with_texts(value, texts, f"{path}.") if is_group else value
+        if path in texts:
+            changed[name] = texts[path]
+    return changed
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _sync(path: Path) -> None:
+    """Put on the disk what was written to a file, if there is one."""
+    with suppress(OSError):
+        descriptor = os.open(str(path), os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _without_nan(value: Any) -> Any:

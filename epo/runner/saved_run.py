@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Dict, Optional
 
 from epo.config import ConfigError
-from epo.record.csv import rows
+from epo.record.csv import number, rows
 from epo.runner import checkpoint
 from epo.runner.run_folder import RunFolder
 
@@ -32,7 +33,8 @@ class SavedRun:
         # <run>/checkpoints/<name>.pt
         self.folder = RunFolder(self.file.absolute().parent.parent)
         settings = self.folder.read_config()
-        if settings is None or not {"task", "engine", "algo"}.issubset(settings):
+        groups = [(settings or {}).get(name) for name in ("task", "engine", "algo")]
+        if settings is None or not all(isinstance(group, dict) for group in groups):
             way_out = f"{self.folder.config} is not of a run; keep checkpoints in their runs"
             raise ConfigError("checkpoint", path, way_out)
         self.settings: Dict[str, Any] = settings
@@ -44,16 +46,18 @@ class SavedRun:
         `last.pt` holds it in the state of the task. `best.pt` holds networks only, so it comes
         from that iteration's row in `metrics.csv`.
         """
-        curriculum = self.state.get("env", {}).get("curriculum", {})
-        if "tolerance" in curriculum:
+        env = self.state.get("env")
+        curriculum = env.get("curriculum") if isinstance(env, dict) else None
+        if isinstance(curriculum, dict) and "tolerance" in curriculum:
             # One for all agents, or one for each.
             of_agents = curriculum["tolerance"].flatten().tolist()
             return of_agents[self.state.get("leader_id", 0)]
         for row in rows(self.folder.metrics):
-            if row["iteration"] == str(self.state["iteration"]):
-                value = row.get("leader/success_tolerance") or row.get("success_tolerance")
+            if row.get("iteration") == str(self.state.get("iteration")):
+                text = row.get("leader/success_tolerance") or row.get("success_tolerance") or ""
+                value = number(text)
                 # Written from float32: seven digits are its own.
-                return float(f"{float(value):.7g}") if value else None
+                return float(f"{value:.7g}") if math.isfinite(value) else None
         return None
 
 

@@ -1,90 +1,136 @@
-"""Where a run begins: in a new folder, or at the last checkpoint of an earlier run."""
+"""Where a run begins: in a new folder, or at the last good checkpoint of an earlier run.
+
+Looking (`find_start`, `RunStart.load`) changes nothing on the disk; `RunStart.begin` does, when
+everything that may be refused has been looked at.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional
 
 from epo.config import Config, ConfigError
+from epo.config.resume import FIXED, FREE, no_effect, rule
 from epo.record.csv import truncate
-from epo.runner.run_folder import RunFolder, as_plain, default_run_dir, runs_of
-
-FREE_SETTINGS = (
-    "run_dir",
-    "resume",
-    "record",
-    "device",
-    "engine.num_threads",
-    "max_frames",
-    "max_iterations",
-    "max_minutes",
-)
-"""Settings that do not make another command: a run may be continued with other ones."""
-FIXED_SETTINGS = (
-    "task.name",
-    "task.env_id",
-    "engine.name",
-    "algo.name",
-    "algo.network",
-    "algo.cpo.adversary.mlp_units",
-    "num_agents",
-    "num_envs",
-    "staggered_starts",
-)
-"""Settings that the shape of a checkpoint depends on, or its first frame: no run can go on with
-other ones."""
+from epo.runner import checkpoint
+from epo.runner.checkpoint import CheckpointError
+from epo.runner.run_folder import RunFolder, as_recorded, default_run_dir, runs_of
+from epo.terminal import say
 
 
-class RunStart(NamedTuple):
+class RunStart:
     """Where a run begins.
 
-    Attributes:
-        folder: its folder; begun, unless the run is finished.
-        checkpoint: what to continue from; None: from the start.
+    Args:
+        folder: its folder; None: a new one below `runs/`, named when it begins.
+        checkpoints: what to continue from, the newest first; none: from the start.
         note: what was decided, for the user; empty where there was no choice.
         is_finished: whether nothing is left to do.
+
+    Attributes:
+        iteration: of the checkpoint that was loaded, -1 without one.
     """
 
-    folder: RunFolder
-    checkpoint: Optional[Path]
-    note: str
-    is_finished: bool = False
+    def __init__(
+        self,
+        folder: Optional[RunFolder],
+        checkpoints: List[Path],
+        note: str = "",
+        is_finished: bool = False,
+    ) -> None:
+        self._folder = folder
+        self.checkpoints = checkpoints
+        self.note = note
+        self.is_finished = is_finished
+        self.iteration = -1
+        self._damaged: List[Path] = []
+
+    @property
+    def folder(self) -> RunFolder:
+        """The folder of the run; a new one has a name only after `begin`."""
+        assert self._folder is not None, "not begun"
+        return self._folder
+
+    def load(self) -> Optional[Dict[str, Any]]:
+        """Read the newest checkpoint that is not damaged; None where a new run begins.
+
+        Raises:
+            CheckpointError: if all of them are.
+        """
+        errors: List[CheckpointError] = []
+        for path in self.checkpoints:
+            try:
+                state = checkpoint.load(path)
+                checkpoint.check_run_state(path, state)
+            except CheckpointError as error:
+                errors.append(error)
+                continue
+            for damage in errors:
+                _warn(str(damage))
+            if errors:
+                _warn(f"continuing from {path} instead, iteration {state['iteration']}")
+            self.iteration = int(state["iteration"])
+            self._damaged = self.checkpoints[: len(errors)]
+            self.checkpoints = self.checkpoints[len(errors) :]
+            return state
+        if errors:
+            raise errors[0]
+        return None
+
+    def begin(self, cfg: Config, versions: Mapping[str, str]) -> None:
+        """Start the session: write what it runs, and drop records of what is not continued.
+
+        Args:
+            cfg: the configuration; its `run_dir` becomes the folder.
+            versions: of the simulator (`EnvSpec.versions`).
+
+        Raises:
+            ConfigError: if the folder is in use or cannot be written.
+        """
+        if self._folder is None:
+            self._folder = RunFolder(default_run_dir(cfg))
+        cfg.run_dir = str(self.folder.path)
+        self.folder.begin(cfg, versions)
+        self.folder.settle_checkpoints(self._damaged, self.checkpoints[:1])
+        self.folder.saved_iteration = self.iteration
+        for line in truncate(self.folder.path, self.iteration):
+            _warn(line)
 
 
-def start_run(cfg: Config) -> RunStart:
-    """Create the run folder of a new run, or find and reopen the one to continue.
+def find_start(cfg: Config) -> RunStart:
+    """Decide where a run begins, without touching anything.
 
     Raises:
-        ConfigError: if the folder holds another run, is in use or cannot be written.
+        ConfigError: if the folder holds another run, or is in use.
     """
     earlier = _earlier_run(cfg)
     if earlier is None:
-        folder = RunFolder(Path(cfg.run_dir) if cfg.run_dir else default_run_dir(cfg))
-        _check_unused(folder, cfg.resume)
-        folder.begin(cfg)
-        truncate(folder.path, -1)  # rows of a run killed before its first checkpoint
+        folder = RunFolder(Path(cfg.run_dir)) if cfg.run_dir else None
+        if folder is not None:
+            _check_unused(folder, cfg.resume)
+            folder.check_free()
         note = "resume=auto: no earlier run of this command, starting a new one"
-        return RunStart(folder, None, note if cfg.resume == "auto" else "")
-    saved = earlier.read_config()
-    changes = differences(saved or {}, as_plain(cfg))
-    end = limits_reached(cfg, earlier.read_summary())
+        return RunStart(folder, [], note if cfg.resume == "auto" else "")
+    earlier.check_free()
+    chosen = _chosen(cfg, earlier)
+    changes = differences(earlier.read_config() or {}, as_recorded(cfg))
+    end = limits_reached(cfg, earlier.read_summary()) if chosen == earlier.checkpoints() else ""
     if end:
         note = f"{earlier.path} is finished ({end}); raise the limit, or use resume=never"
-        return RunStart(earlier, earlier.last, note, is_finished=True)
-    earlier.begin(cfg)
-    note = "; ".join([f"continuing {earlier.path}", *changes.values()])
-    return RunStart(earlier, earlier.last, note)
+        return RunStart(earlier, chosen, note, is_finished=True)
+    cfg.run_dir = str(earlier.path)
+    return RunStart(earlier, chosen, "; ".join([f"continuing {chosen[0]}", *changes.values()]))
 
 
 def find_resumable(root: Path, cfg: Config) -> Optional[RunFolder]:
-    """Find the newest run below `root` of the same command, but for `FREE_SETTINGS`.
+    """Find the newest run below `root` of the same command, but for free settings.
 
-    It may be finished: whether there is more to do is for `limits_reached` to say.
+    Newest is what began last by the count that every session leaves in its folder, since clocks
+    jump; it may be finished: whether there is more to do is for `limits_reached` to say.
     """
-    found = sorted(root.glob("**/checkpoints/last.pt"), key=lambda path: path.stat().st_mtime)
-    wanted = as_plain(cfg)
-    for last in reversed(found):
-        folder = RunFolder(last.parent.parent)
+    folders = {path.parent.parent for path in root.glob("**/checkpoints/last*.pt")}
+    wanted = as_recorded(cfg)
+    for folder in sorted(map(RunFolder, folders), key=RunFolder.age_key, reverse=True):
         saved = folder.read_config()
         if saved is not None and not differences(saved, wanted):
             return folder
@@ -112,7 +158,7 @@ def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> Dict[str
     changes = {}
     for name in sorted({*old, *new}):
         before, now = old.get(name, "(none)"), new.get(name, "(none)")
-        if before != now and not _is_among(name, FREE_SETTINGS):
+        if before != now and _rule(name) != FREE:
             changes[name] = f"{name}={now}, was {before}"
     return changes
 
@@ -124,29 +170,59 @@ def _earlier_run(cfg: Config) -> Optional[RunFolder]:
     if cfg.resume == "auto" and cfg.run_dir is None:
         return find_resumable(runs_of(cfg), cfg)
     path = Path(str(cfg.run_dir if cfg.resume == "auto" else cfg.resume))
+    if path.is_file():  # one of its checkpoints
+        path = path.parent.parent
     if cfg.run_dir is not None and Path(cfg.run_dir).resolve() != path.resolve():
         raise ConfigError("run_dir", cfg.run_dir, f"leave it out: resume={cfg.resume} is the run")
     folder = RunFolder(path)
-    if not folder.last.exists():
+    if not folder.checkpoints():
         if cfg.resume == "auto":
             return None
         raise ConfigError("resume", path, "has no checkpoints/last.pt; name another run folder")
-    differing = differences(folder.read_config() or {}, as_plain(cfg))
-    changes = [
-        text
-        for name, text in differing.items()
-        if cfg.resume == "auto" or _is_among(name, FIXED_SETTINGS)
-    ]
-    if changes:
-        shown = "; ".join(changes[:3]) + ("; ..." if len(changes) > 3 else "")
-        way_out = f"{path} is a run of another command ({shown}); repeat the one in command.txt"
-        raise ConfigError("resume", cfg.resume, way_out)
+    _check_command(cfg, folder)
     return folder
+
+
+def _check_command(cfg: Config, folder: RunFolder) -> None:
+    """Refuse what the run cannot go on with."""
+    saved = folder.read_config()
+    if saved is None:
+        if cfg.resume == "auto":
+            way_out = f"{folder.config} cannot be read, so nobody knows whether this is its "
+            way_out += f"command; name the run to continue it all the same: resume={folder.path}"
+            raise ConfigError("resume", cfg.resume, way_out)
+        _warn(f"{folder.config} cannot be read: settings are not compared with it")
+        return
+    refused = []
+    for name, text in differences(saved, as_recorded(cfg)).items():
+        reason = no_effect(cfg, name)
+        if cfg.resume == "auto" or _rule(name) == FIXED:
+            refused.append(text)
+        elif reason:
+            refused.append(f"{text}, but {reason}")
+    if refused:
+        shown = "; ".join(refused[:3]) + ("; ..." if len(refused) > 3 else "")
+        way_out = f"{folder.path} is a run of another command ({shown}); repeat the one in "
+        way_out += f"command.txt, or begin a new run from its weights: checkpoint={folder.last}"
+        raise ConfigError("resume", cfg.resume, way_out)
+
+
+def _chosen(cfg: Config, folder: RunFolder) -> List[Path]:
+    """Give the checkpoints to continue from, the newest first; a file begins with itself."""
+    found = folder.checkpoints()
+    path = Path(cfg.resume)
+    if cfg.resume == "auto" or not path.is_file():
+        return found
+    same = [i for i, other in enumerate(found) if other.resolve() == path.resolve()]
+    if not same:
+        names = ", ".join(str(other) for other in found)
+        raise ConfigError("resume", path, f"no run goes on from this file; choose from {names}")
+    return found[same[0] :]
 
 
 def _check_unused(folder: RunFolder, resume: str) -> None:
     """Refuse a folder that holds results."""
-    is_used = folder.metrics.exists() or folder.last.exists()
+    is_used = folder.metrics.exists() or bool(folder.checkpoints())
     is_finished = folder.read_summary().get("status") == "finished"
     if is_used and (resume == "never" or is_finished):
         raise ConfigError(
@@ -156,9 +232,16 @@ def _check_unused(folder: RunFolder, resume: str) -> None:
         )
 
 
-def _is_among(name: str, settings: Sequence[str]) -> bool:
-    """Tell whether the dotted `name` is one of the settings or inside one of them."""
-    return any(name == setting or name.startswith(setting + ".") for setting in settings)
+def _warn(text: str) -> None:
+    say(f"warning: {text}", is_error=True)
+
+
+def _rule(name: str) -> str:
+    """Give the rule of a setting; what only another version knows is part of the command."""
+    try:
+        return rule(name)
+    except KeyError:
+        return FIXED
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Dict[str, Any]:

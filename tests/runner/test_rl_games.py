@@ -17,8 +17,8 @@ from epo.runner import checkpoint
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.evaluator import Evaluator
 from epo.runner.evaluator import load_policy as load_agent_policy
+from epo.runner.fit import load_weights
 from epo.runner.rl_games import RlGamesLoop, load_policy
-from epo.runner.run import load_weights
 from tests.integration.command import TIMES
 from tests.peers.rl_games.small import Settings, small_loop
 
@@ -134,7 +134,7 @@ def test_other_weights_are_refused_in_one_line():
     ]
     for state in wrong:
         with pytest.raises(CheckpointError, match="its network does not fit") as error:
-            load_weights(loop, state, "best.pt")
+            load_weights(loop, state, Path("best.pt"))
         assert "\n" not in str(error.value)
 
 

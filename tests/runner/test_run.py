@@ -6,7 +6,9 @@ import errno
 import json
 import os
 import shlex
+import shutil
 from pathlib import Path
+from typing import Any, Dict
 
 import pytest
 import torch
@@ -103,9 +105,68 @@ def test_start_weights_are_taken_from_a_checkpoint(tmp_path):
 
 def test_checkpoint_of_another_network_is_refused(tmp_path):
     start(tmp_path / "one")
-    with pytest.raises(CheckpointError, match="its network does not fit; use the task"):
+    sizes = r"its network does not fit \(its model\.\S+ is \[8, \d+\], here it is \[9, \d+\]\); use"
+    with pytest.raises(CheckpointError, match=sizes):
         other = f"checkpoint={tmp_path / 'one/checkpoints/last.pt'}"
         start(tmp_path / "two", other, "algo.network.mlp_units=[9]")
+
+
+def contents(root: Path) -> Dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_refused_weights_leave_no_folder(tmp_path):
+    start(tmp_path / "one")
+    other = f"checkpoint={tmp_path / 'one/checkpoints/last.pt'}"
+    with pytest.raises(CheckpointError):
+        start(tmp_path / "new/two", other, "algo.network.mlp_units=[9]")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sizes": {"observation": 99}}, r"trained on 99 observation numbers, ProbeReach has \d+"),
+        ({"tracker": None}, "does not fit this run"),
+        ({"learner": []}, "does not fit this run"),
+        ({"model": {}}, r"does not fit this run \(it has no model\."),
+        ({"env": 7}, "does not fit this run"),
+        ({"collector": {"observation": 3}}, "does not fit this run"),
+        ({"evolution": "x"}, "does not fit this run"),
+        ({"iteration": "4"}, "its iteration is '4'"),
+        ({"frames": None}, "its frames is None"),
+    ],
+)
+def test_refused_resume_leaves_every_byte(change: Dict[str, Any], message: str, finished, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(finished, run_dir)
+    last = run_dir / "checkpoints/last.pt"
+    state = {**checkpoint.load(last), **change}
+    torch.save({"format": checkpoint.FORMAT, "version": checkpoint.VERSION, "state": state}, last)
+    for older in last.parent.glob("last-*.pt"):
+        older.unlink()
+    before = contents(run_dir)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        start(run_dir, f"resume={run_dir}", "max_iterations=8")
+    assert "\n" not in str(caught.value)
+    assert contents(run_dir) == before
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A run of four iterations."""
+    run_dir = tmp_path_factory.mktemp("finished") / "run"
+    assert start(run_dir) == 0
+    return run_dir
+
+
+def test_frames_are_what_was_run_whatever_the_horizon_becomes(finished, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(finished, run_dir)
+    assert summary(run_dir)["frames"] == 4 * 16 * 16
+    start(run_dir, f"resume={run_dir}", "max_iterations=5", "algo.ppo.horizon=32")
+    assert summary(run_dir)["frames"] == 4 * 16 * 16 + 16 * 32
+    assert [int(row["frames"]) for row in rows(run_dir / "metrics.csv")][-2:] == [1024, 1536]
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint at all", None])

@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from epo.config import ConfigError
-from epo.runner import provenance, run_folder
+from epo.runner import folder_lock, provenance
 from epo.runner.run_folder import RunFolder, default_run_dir
 from tests.runner.small_config import small_config
 from tests.stand_in import replace_in
@@ -35,6 +35,7 @@ def test_every_session_adds_its_command(tmp_path: Path, monkeypatch: pytest.Monk
     for argument in ("seed=1", "resume=auto"):
         replace_in(provenance, "sys.argv", ["train.py", argument], monkeypatch)
         folder.begin(small_config())
+        folder.lock.release()
     lines = (tmp_path / "command.txt").read_text().splitlines()
     commands = [shlex.split(line) for line in lines if line.startswith("cd ")]
     assert [command[-1] for command in commands] == ["seed=1", "resume=auto"]
@@ -89,14 +90,13 @@ def test_read_only_place_names_the_folder():
         RunFolder(Path("/proc/run")).begin(small_config())
 
 
-@pytest.mark.skipif(run_folder.fcntl is None, reason="no file locks on this system")
+@pytest.mark.skipif(folder_lock.fcntl is None, reason="no file locks on this system")
 def test_folder_belongs_to_one_run_until_its_lock_is_closed(tmp_path: Path):
     first = RunFolder(tmp_path)
     first.begin(small_config())
     with pytest.raises(ConfigError, match="another process trains"):
         RunFolder(tmp_path).begin(small_config())
-    assert first._lock is not None
-    first._lock.close()  # the system does so at the end of a process, kill -9 included
+    first.lock.release()  # the system does so at the end of a process, kill -9 included
     RunFolder(tmp_path).begin(small_config())
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from epo.cli import environment, overrides
 from epo.cli.study.definition import StudyCfg
 from epo.config import Config, ConfigError
-from epo.runner.run_folder import RunFolder, as_plain
+from epo.runner.run_folder import RunFolder, as_recorded
 from epo.runner.start import differences, limits_reached
 
 OWN_SETTINGS = {
@@ -84,7 +84,7 @@ def is_finished(run: Run) -> bool:
     saved = run.folder.read_config()
     if saved is None:
         return False
-    changes = differences(saved, as_plain(run.cfg))
+    changes = differences(saved, as_recorded(run.cfg))
     if changes:
         shown = "; ".join(list(changes.values())[:3]) + ("; ..." if len(changes) > 3 else "")
         way_out = f"holds a run of other settings ({shown}); choose another runs=, or remove it"
@@ -105,4 +105,6 @@ def _cells(study: StudyCfg, extra: Sequence[str]) -> Iterator[Tuple[str, str, Li
 def _run(name: str, arm: str, seed: int, lines: Sequence[str], cfg: Config, folder: Path) -> Run:
     own: Dict[str, Any] = {"seed": seed, "run_dir": str(folder), "resume": "auto"}
     arguments = (*lines, *overrides.overrides(own))
-    return Run(name, arm, seed, arguments, dataclasses.replace(cfg, **own))
+    cfg = copy.copy(cfg)
+    vars(cfg).update(own)
+    return Run(name, arm, seed, arguments, cfg)
