@@ -39,6 +39,12 @@ class EvolutionCfg:
     `fitness` (R: the published objective of Allegro-Kuka counts a success as 0.01 while its
     curriculum runs, too little for eq. 3); `fitness`: the task's own objective (EPO repository);
     `episode_return`: cumulative reward (EPO paper)."""
+    ranking: str = "fitness"
+    """Who counts as better: "fitness" (EPO paper), or "lot", drawn anew in every generation: the
+    ablation without selection, in which generations happen when they would anyway."""
+    gene_gradient: str = "always"
+    """Whether genes are trained between generations: "always" (EPO paper), "until_generation", the
+    first one (what the released code amounts to: its optimiser loses the genes then), "never"."""
     num_elites: int = 0
     """Best followers that are never replaced; 0 is max(2, K / 8) (ours, paper: unnamed x)."""
     num_replaced: int = 0
@@ -55,7 +61,7 @@ class EvolutionCfg:
     """Candidates in a tournament, the better of whom becomes a parent (ours)."""
     crossover: str = "average"
     """"average" of the parents (EPO paper), "uniform" or "k_point" exchange of components (named
-    there as alternatives)."""
+    there as alternatives), or "none": a copy of the first parent (ablation)."""
     crossover_points: int = 2
     """Cuts of the gene under "k_point" (ours)."""
     mutation_sigma: float = 0.1

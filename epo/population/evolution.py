@@ -236,29 +236,32 @@ class Evolution:
         """Draw one generation and enter it in the lineage."""
         cfg = self.cfg
         num_elites, num_replaced = num_roles(cfg, self.num_agents)
+        random, standing = self._generator, fitness
+        if cfg.ranking == "lot":
+            standing = torch.randperm(self.num_agents, generator=random).to(fitness)
         selection = operators.select(
-            fitness,
+            standing,
             leader_id=self.leader_id,
             num_elites=num_elites,
             num_replaced=num_replaced,
             protect_leader=cfg.protect_leader,
             leader_is_parent=cfg.leader_is_parent,
         )
-        random = self._generator
         parents = operators.draw_parents(
-            selection, fitness, cfg.parents, random, cfg.tournament_size
+            selection, standing, cfg.parents, random, cfg.tournament_size
         )
         noise = torch.randn(num_replaced, self.gene_dim, generator=random)
         shares = operators.draw_shares(
             num_replaced, self.gene_dim, cfg.crossover, cfg.crossover_points, random
         )
+        by_lot = " by lot" if cfg.ranking == "lot" else ""
         self.generation += 1
         child_ids, parent_ids = self.lineage.record(self.generation, selection.replaced, parents)
         return Generation(
             number=self.generation,
             frames=frames,
             reason=self.verdict,
-            operator=f"{cfg.parents}, {cfg.crossover}, sigma={cfg.mutation_sigma:g}",
+            operator=f"{cfg.parents}{by_lot}, {cfg.crossover}, sigma={cfg.mutation_sigma:g}",
             fitness=fitness,
             replaced=selection.replaced,
             parents=parents,

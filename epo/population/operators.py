@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 PARENT_RULES = ("elite_x_survivor", "top2", "tournament", "proportional")
-CROSSOVERS = ("average", "uniform", "k_point")
+CROSSOVERS = ("average", "uniform", "k_point", "none")
+RANKINGS = ("fitness", "lot")
 
 Parents = List[Tuple[int, int]]
 
@@ -168,7 +169,7 @@ def draw_shares(
         gene_dim: G.
         rule: "average", half of everything (nothing is drawn); "uniform", each component from
             one parent or the other; "k_point", the gene is cut at random places and the
-            parents take turns.
+            parents take turns; "none", everything (nothing is drawn).
         num_points: cuts of "k_point", at most G - 1.
         generator: CPU generator of the population.
 
@@ -179,6 +180,8 @@ def draw_shares(
     """
     if rule == "average":
         return torch.full((num_children, gene_dim), 0.5)
+    if rule == "none":
+        return torch.ones(num_children, gene_dim)
     if rule == "uniform":
         return torch.randint(2, (num_children, gene_dim), generator=generator).float()
     order = torch.stack(

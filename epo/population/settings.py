@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Tuple
 
 from epo.config import EvolutionCfg
-from epo.population.operators import CROSSOVERS, PARENT_RULES
+from epo.population.operators import CROSSOVERS, PARENT_RULES, RANKINGS
 
 TRIGGERS = ("fitness_gap", "confident_gap", "interval")
 LOG_STD_RULES = ("keep", "average")
+GENE_GRADIENTS = ("always", "until_generation", "never")
 
 
 def num_roles(cfg: EvolutionCfg, num_agents: int) -> Tuple[int, int]:
@@ -17,6 +18,13 @@ def num_roles(cfg: EvolutionCfg, num_agents: int) -> Tuple[int, int]:
     replaced = cfg.num_replaced or min(max(1, num_agents // 16), followers - max(1, cfg.num_elites))
     elites = cfg.num_elites or min(max(2, num_agents // 8), followers - replaced)
     return elites, replaced
+
+
+def trains_genes(cfg: EvolutionCfg, generation: int) -> bool:
+    """Tell whether the genes follow the gradient after `generation` generations."""
+    if cfg.gene_gradient == "until_generation":
+        return generation == 0
+    return cfg.gene_gradient == "always"
 
 
 def check(cfg: EvolutionCfg, num_agents: int) -> None:
@@ -32,6 +40,8 @@ def check(cfg: EvolutionCfg, num_agents: int) -> None:
         ("parents", PARENT_RULES),
         ("crossover", CROSSOVERS),
         ("log_std", LOG_STD_RULES),
+        ("ranking", RANKINGS),
+        ("gene_gradient", GENE_GRADIENTS),
     ):
         if getattr(cfg, name) not in options:
             raise ValueError(f"{name}={getattr(cfg, name)!r}: choose one of {', '.join(options)}")

@@ -15,6 +15,7 @@ from epo.models.actor_critic import ActorCritic
 from epo.models.distribution import Categorical, DiagonalGaussian
 from epo.models.precision import trunk_dtype
 from epo.population import Evolution, gene_distance
+from epo.population.settings import trains_genes
 from epo.record.names import FRAMES_TO_GENERATION
 from epo.record.recorder import Recorder
 from epo.rollout.collector import Collector
@@ -88,6 +89,7 @@ class Trainer(Loop):
             0 if gene is None else gene.shape[1],
             seed=derive_seed(cfg.seed, "evolution"),
         )
+        self._freeze_genes()
 
     @property
     def frames_per_iteration(self) -> int:
@@ -116,9 +118,16 @@ class Trainer(Loop):
             self.learner.reset_moments(self.model.gene, generation.replaced)
             if self.cfg.algo.evolution.log_std == "average":
                 self.learner.reset_moments(self.model.log_std, generation.replaced)
+            self._freeze_genes()
             self.recorder.generation(generation.to_row())
         if self.evolution.is_window_over:
             self.tracker.start_window(replaced)
+
+    def _freeze_genes(self) -> None:
+        """Let the genes follow the gradient, or no longer."""
+        if self.model.gene is not None:
+            is_trained = trains_genes(self.cfg.algo.evolution, self.evolution.generation)
+            self.model.gene.requires_grad_(is_trained)
 
     def population_row(self) -> Dict[str, float]:
         """Give the number of generations and the frames to the next judgement."""
@@ -150,3 +159,4 @@ class Trainer(Loop):
         self.learner.load_state_dict(state["learner"])
         self.collector.load_state_dict(state["collector"])
         self.evolution.load_state_dict(state["evolution"])
+        self._freeze_genes()

@@ -10,6 +10,7 @@ import torch
 from epo.population.evolution import Evolution
 from epo.population.fitness import Fitness
 from epo.population.operators import crossover, draw_parents, draw_shares, select
+from epo.population.settings import trains_genes
 from tests.population.test_evolution import eager, known, make_gene
 
 FITNESS = [5.0, 2.0, 7.0, 4.0, 6.0, 1.0, 3.0, 0.0]
@@ -50,6 +51,9 @@ def test_numbers_of_an_option_that_is_off_change_nothing(settings: Any) -> None:
         {"crossover": "k_point"},
         {"parents": "tournament"},
         {"parents": "proportional"},
+        {"ranking": "lot"},
+        {"crossover": "none"},
+        {"mutation_sigma": 0.0},
     ],
     ids=str,
 )
@@ -92,7 +96,7 @@ def test_confident_gap_rarely_selects_among_equals() -> None:
     assert share_of_generations("confident_gap") <= 0.05
 
 
-@pytest.mark.parametrize("rule", ["average", "uniform", "k_point"])
+@pytest.mark.parametrize("rule", ["average", "uniform", "k_point", "none"])
 def test_crossover_of_equal_parents_gives_the_parent(rule: str) -> None:
     genes = make_gene(3, 6).detach()
     shares = draw_shares(5, 6, rule, 2, torch.Generator().manual_seed(0))
@@ -147,3 +151,53 @@ def test_selection_prefers_the_better(rule: str) -> None:
     order = torch.tensor(FITNESS[:7]).argsort()
     assert (share[:7][order].diff() > -0.028).all()
     assert share[2] > 2 * share[1]  # fitness 7 against 2
+
+
+def roles_by_lot(fitness: List[float], num: int = 1500) -> torch.Tensor:
+    """Give how often each of eight agents is replaced, the first and the second parent: [3, 8]."""
+    evolution, counts = Evolution(eager("epo", ranking="lot"), 8, 2, seed=0), torch.zeros(3, 8)
+    evolution.step(0, known(fitness))
+    for frames in range(1, num + 1):
+        generation = evolution.step(frames, known(fitness))
+        assert generation is not None
+        for role, agent in enumerate((generation.replaced[0], *generation.parents[0])):
+            counts[role, agent] += 1
+    return counts / num
+
+
+def test_by_lot_fitness_has_no_say_in_who_dies_and_who_breeds() -> None:
+    share = roles_by_lot(FITNESS)
+    # 4.5 standard errors of a share of 1/7: 4.5 * sqrt(1/7 * 6/7 / 1500) = 0.041.
+    torch.testing.assert_close(share[:, :7], torch.full((3, 7), 1 / 7), rtol=0.0, atol=0.041)
+    assert not share[:, 7].any()  # the leader is protected, and no parent, as always
+
+
+def test_lot_decides_who_but_not_when() -> None:
+    history = genes_after(known([3.0] * 8), ranking="lot")  # equals: the trigger waits
+    assert torch.equal(history[0], history[-1])
+
+
+def test_without_crossover_and_mutation_children_are_copies_of_their_first_parent() -> None:
+    settings: Dict[str, Any] = {"crossover": "none", "mutation_sigma": 0.0}
+    evolution, gene = Evolution(eager("epo", **settings), 8, 6, seed=3), make_gene(8, 6)
+    evolution.step(0, known(FITNESS))
+    generation = evolution.step(1, known(FITNESS))
+    assert generation is not None
+    before = gene.detach().clone()
+    evolution.apply(generation, gene)
+    for row, (first, _) in zip(generation.replaced, generation.parents):
+        assert torch.equal(gene[row], before[first])
+        assert FITNESS[first] >= 6.0  # one of the two elites
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("always", [True, True, True]),
+        ("until_generation", [True, False, False]),
+        ("never", [False] * 3),
+    ],
+)
+def test_genes_are_trained_as_long_as_the_rule_says(rule: str, expected: List[bool]) -> None:
+    cfg = eager("epo", gene_gradient=rule)
+    assert [trains_genes(cfg, generation) for generation in range(3)] == expected

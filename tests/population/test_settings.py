@@ -30,6 +30,8 @@ def test_automatic_roles_fit_the_population(num_agents: int, expected: Tuple[int
         ({"parents": "best"}, "parents='best': choose one of elite_x_survivor, top2"),
         ({"log_std": "mean"}, "log_std='mean': choose one of keep, average"),
         ({"crossover": "two_point"}, "crossover='two_point': choose one of average, uniform"),
+        ({"ranking": "random"}, "ranking='random': choose one of fitness, lot"),
+        ({"gene_gradient": "no"}, "gene_gradient='no': choose one of always, until_generation"),
         ({"confidence": 1.0}, "confidence=1.0: must be between 0 and 1"),
         ({"tournament_size": 0}, "tournament_size=0: must be at least 1"),
         ({"mutation_sigma": -0.1}, "mutation_sigma=-0.1: must be at least 0"),

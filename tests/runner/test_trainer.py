@@ -128,3 +128,23 @@ def test_limits_end_the_run():
     trainer = make_trainer(Rows(), "max_minutes=0.5")
     trainer.wall_s = 30.0
     assert trainer.is_finished()
+
+
+@pytest.mark.parametrize("rule", ["until_generation", "never"])
+def test_frozen_genes_are_moved_by_generations_alone(rule: str):
+    sink = Rows()
+    trainer = make_trainer(sink, f"algo.evolution.gene_gradient={rule}")
+    gene = trainer.model.gene
+    assert gene is not None
+    first = gene.detach().clone()
+    trainer.iterate()
+    assert torch.equal(gene, first) == (rule == "never")
+    while not sink.generations:
+        trainer.iterate()
+    before, trunk = gene.detach().clone(), trainer.model.mean_head.weight.detach().clone()
+    resumed = make_trainer(Rows(), f"algo.evolution.gene_gradient={rule}")
+    resumed.load_state_dict(trainer.state_dict())
+    for one in (trainer, resumed):
+        one.iterate()
+        assert one.model.gene is not None and torch.equal(one.model.gene, before)
+        assert not torch.equal(one.model.mean_head.weight, trunk)  # the rest is trained
