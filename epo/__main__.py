@@ -19,6 +19,10 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "export": ("epo.cli.export.command", "write a policy for controllers, and check it"),
     "play": ("epo.cli.play.command", "watch the agents of a run, or any task, as a video"),
     "plot": ("epo.cli.plot", "draw the learning curves of runs"),
+    "runs": (
+        "epo.cli.runs.command",
+        "list runs, compare their settings, delete what came to nothing",
+    ),
     "study": ("epo.cli.study.command", "make all runs of a comparison and the page about them"),
 }
 """Verb -> module with `main(arguments)`, imported when it is used, and what it does."""

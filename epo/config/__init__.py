@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Optional
+from typing import Any, List, Optional
 
 from omegaconf import MISSING, OmegaConf
 
@@ -93,6 +93,8 @@ class RecordCfg:
     """Project of the W&B run."""
     wandb_entity: Optional[str] = None
     """Team or user of the W&B run; None: the account's default."""
+    tags: List[str] = field(default_factory=list)
+    """Words for this run, for `python -m epo runs tag=...` and W&B."""
     git_diff: bool = True
     """Keep the uncommitted changes of the code in `git.diff`, without secrets, 1 MB at most."""
     checkpoint_interval: int = 100

@@ -55,6 +55,8 @@ METRIC_COLUMNS = [
 ]
 MAX_WAITING = 20_000
 """Rows that wait for a full disk, at most: some 150 MB. Then the oldest are lost."""
+TAIL_BYTES = 256 * 1024
+"""End of a table that holds its last row, whatever its columns."""
 GENERATION_COLUMNS = ["iteration", "frames", "replaced", "parents", "operator", "fitness"]
 
 
@@ -158,10 +160,12 @@ class MetricsCsv(CsvTable):
 
 
 class GenerationsCsv(CsvTable):
-    """Sink that writes `generations.csv`; lists are JSON text in one cell."""
+    """Sink that writes `generations.csv`, its header at once; lists are JSON text in one cell."""
 
     def __init__(self, run_dir: Path) -> None:
         super().__init__(run_dir / GENERATIONS, GENERATION_COLUMNS)
+        with suppress(OSError):  # a full disk is said with the first row
+            self._reopen(())
 
     def write(self, frames: int, metrics: Mapping[str, float]) -> None:
         """Do nothing: iterations have their own table."""
@@ -225,6 +229,24 @@ def rows(path: Path) -> Iterator[Dict[str, str]]:
     for cells in table:
         if columns and len(cells) == len(columns):
             yield dict(zip(columns, cells))
+
+
+def last_row(path: Path) -> Dict[str, str]:
+    """Give the last sound row of a table, whose end alone is read; empty without one."""
+    columns = header(path)
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL_BYTES))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return {}
+    lines = text.split("\n")[1:-1]  # without the header, or half a line, and a torn last one
+    for cells in csv.reader(reversed(lines)):
+        is_text = "\ufffd" not in "".join(cells)  # what stands for bytes that are not UTF-8
+        if columns and is_text and len(cells) == len(columns):
+            return dict(zip(columns, cells))
+    return {}
 
 
 def number(text: str) -> float:

@@ -43,6 +43,7 @@ class Wandb:
                 project=cfg.wandb_project,
                 entity=cfg.wandb_entity,
                 name=run_dir.name,
+                tags=list(cfg.tags),
                 id=id_file.read_text(encoding="utf-8").strip(),
                 resume="allow",
                 mode=cast(Any, cfg.wandb),
