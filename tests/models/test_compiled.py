@@ -8,10 +8,11 @@ from typing import List
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from epo.config import ConfigError, NetworkCfg, NormalizerCfg
 from epo.models import compiled as compiled_module
-from epo.models.actor_critic import ActorCritic
+from epo.models.actor_critic import ActorCritic, PolicyOutput
 from epo.models.compiled import OLDEST_TORCH, compile_network, compiled
 from tests.stand_in import replace_in
 
@@ -50,6 +51,31 @@ def test_compiled_network_has_no_graph_breaks_and_gives_the_same(kind):
     for found, expected in zip(_results(compiled), _results(model)):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     assert compiled.state_dict().keys() == model.state_dict().keys()
+
+
+@pytest.mark.skipif(TORCH < OLDEST_TORCH, reason="this torch cannot trace the LSTM")
+@pytest.mark.parametrize("kind", [pytest.param("lstm", marks=pytest.mark.slow), "mlp"])
+def test_published_shapes_are_traced_without_graph_breaks(kind):
+    """A control step, a minibatch and the relabelled sequences of EPO-64 with 24,576 environments.
+
+    Fake tensors have shapes and types but no data: tracing takes time, the work none.
+    """
+    with FakeTensorMode():
+        network = NetworkCfg(kind=kind)
+        model = ActorCritic(99, 23, 64, network, NormalizerCfg(), autocast=torch.bfloat16)
+        model.compile(fullgraph=True, dynamic=False, backend="aot_eager")
+
+        def evaluate(steps: int, num: int) -> PolicyOutput:
+            agent = torch.arange(num) % model.num_agents
+            is_first = torch.rand(steps, num) < 0.01
+            return model(torch.randn(steps, num, 99), agent, model.initial_memory(num), is_first)
+
+        with torch.no_grad(), model.fixed_parameters():
+            assert evaluate(1, 24_576).mean.shape == (1, 24_576, 23)
+        torch.stack([x.sum() for x in evaluate(16, 6_144)[:3]]).sum().backward()
+        assert all(p.grad is not None and p.grad.shape == p.shape for p in model.parameters())
+        with torch.no_grad():
+            assert evaluate(17, 384).value.shape == (17, 384)
 
 
 @pytest.mark.skipif(TORCH < OLDEST_TORCH, reason="this torch cannot trace the LSTM")
