@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import copy
 import difflib
-import math
 import os
 from functools import reduce
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from epo.config import AlgoCfg, Config, ConfigError
 from epo.config.batch import check_batch
@@ -21,12 +20,14 @@ from epo.config.parts import check_parts
 from epo.config.pbt import check_pbt, is_files
 from epo.config.pql import check_pql
 from epo.config.rl_games import check_rl_games
-from epo.config.rules import AT_LEAST_ONE, CHOICES, NOT_NEGATIVE, POSITIVE, UNIT_INTERVAL
+from epo.config.rules import CHOICES, RANGES
 
 ENVS_ON_CUDA = 24_576
 """Environments of the published runs (AK)."""
 ENVS_PER_CORE = 128
 """Environments per CPU core that keep an iteration of the published net under about 5 s."""
+LONGEST_NAME, LONGEST_PATH = 240, 3800
+"""Bytes of the parts of a path, and of the whole: names of files inside are added to it."""
 SHARED_NETWORKS = ("ppo", "pbt")
 """Values of `algo.trainer` whose networks are `epo.models.ActorCritic`."""
 
@@ -55,16 +56,11 @@ def validate(cfg: Config) -> None:
         if value not in options:
             hint = did_you_mean(str(value), options)
             raise ConfigError(name, value, f"unknown{hint} (choices: {', '.join(options)})")
-    for names, is_fine, way_out in (
-        (AT_LEAST_ONE, lambda value: value >= 1, "use at least 1"),
-        (POSITIVE, lambda value: value > 0, "use a positive number"),
-        (NOT_NEGATIVE, lambda value: value >= 0, "use 0 or more"),
-        (UNIT_INTERVAL, lambda value: 0 <= value <= 1, "use a number from 0 to 1"),
-    ):
-        for name in names:
-            value = get(cfg, name)
-            if value is not None and not (math.isfinite(value) and is_fine(value)):
-                raise ConfigError(name, value, way_out)
+    for name, allowed in RANGES.items():
+        value = get(cfg, name)
+        way_out = allowed.complaint(value)
+        if way_out:
+            raise ConfigError(name, value, way_out)
     _check_network(cfg.algo)
     _check_learning_rate(cfg.algo)
     check_parts(cfg)
@@ -173,16 +169,9 @@ def _check_networks(cfg: Config) -> None:
 
 
 def _check_network(algo: AlgoCfg) -> None:
-    units = algo.network.mlp_units
-    if not units or min(units) < 1:
-        raise ConfigError("algo.network.mlp_units", units, "give widths of at least 1")
-    channels = algo.network.cnn_channels
-    if not channels or min(channels) < 1:
-        raise ConfigError("algo.network.cnn_channels", channels, "give numbers of at least 1")
-    if not math.isfinite(algo.network.initial_log_std):
-        raise ConfigError(
-            "algo.network.initial_log_std", algo.network.initial_log_std, "use a finite number"
-        )
+    for name in ("mlp_units", "cnn_channels"):
+        if not getattr(algo.network, name):
+            raise ConfigError(f"algo.network.{name}", "[]", "give widths of at least 1")
 
 
 def _check_learning_rate(algo: AlgoCfg) -> None:
@@ -241,7 +230,9 @@ def _check_cuda(device: str, num_devices: int) -> None:
 
 def _check_paths(cfg: Config) -> None:
     """Check that what is read exists and that the run folder can be written."""
-    if cfg.resume not in ("never", "auto") and not Path(cfg.resume).is_dir():
+    for name in ("run_dir", "resume", "checkpoint"):
+        _check_path(name, getattr(cfg, name))
+    if cfg.resume not in ("never", "auto") and not Path(cfg.resume).exists():
         raise ConfigError(
             "resume", cfg.resume, "there is no such run folder; use never, auto or a run folder"
         )
@@ -255,6 +246,22 @@ def _check_paths(cfg: Config) -> None:
         raise ConfigError("run_dir", setting, f"{folder} is not a folder; choose another run_dir")
     if not os.access(str(folder), os.W_OK | os.X_OK):
         raise ConfigError("run_dir", setting, f"{folder} is read-only; choose another run_dir")
+
+
+def _check_path(name: str, path: Optional[str]) -> None:
+    """Refuse a path that no file system takes."""
+    if path is None:
+        return
+    if not path:
+        raise ConfigError(name, path, "it is empty; leave it out, or name one")
+    longest = max(len(os.fsencode(part)) for part in Path(path).parts or (".",))
+    if longest > LONGEST_NAME or len(os.fsencode(path)) > LONGEST_PATH:
+        way_out = (
+            f"a name has at most {LONGEST_NAME} bytes, a path {LONGEST_PATH}; use a shorter one"
+        )
+        raise ConfigError(name, path, way_out)
+    if "\0" in path:
+        raise ConfigError(name, repr(path), "a path holds no NUL; leave it out")
 
 
 def _check_evolution(cfg: Config) -> None:

@@ -11,6 +11,7 @@ import tasks.engines.config as engines
 import tasks.gymnasium.config as gymnasium
 import tasks.isaacgym.preload as isaacgym
 import tasks.isaacgym.settings as isaacgym_settings
+from tasks import ranges
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.classic.config import ClassicCfg
 from tasks.clock import Clock
@@ -18,6 +19,8 @@ from tasks.engines.config import AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg
 from tasks.errors import check_choice
 from tasks.gymnasium.config import GymnasiumCfg
 from tasks.interface import Interface
+
+PROBE_KINDS = ("value", "discount", "policy", "memory", "gene", "reach")
 
 
 @dataclass
@@ -69,6 +72,10 @@ def check(task_cfg: Any, engine_cfg: Any) -> None:
         gymnasium.check(task_cfg)
     elif isinstance(task_cfg, ClassicCfg):
         classic.check(task_cfg)
+    elif isinstance(task_cfg, ProbeCfg):
+        check_choice("task.probe", task_cfg.probe, PROBE_KINDS)
+    ranges.check("task", task_cfg)
+    ranges.check("engine", engine_cfg)
 
 
 def interface(task_cfg: Any) -> Optional[Interface]:

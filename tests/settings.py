@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict
+import typing
+from typing import Any, Dict, Set
 
 import tasks.config
 from epo.config import AlgoCfg, Config
 from tasks.allegro_kuka.config import AllegroKukaCfg
+from tasks.classic.config import SCHEMAS
 from tasks.engines.config import AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg
 from tasks.gymnasium.config import GymnasiumCfg
 
-TASKS = (AllegroKukaCfg, GymnasiumCfg, tasks.config.ProbeCfg)
+TASKS = (AllegroKukaCfg, GymnasiumCfg, tasks.config.ProbeCfg, *SCHEMAS)
 ENGINES = (AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg)
 
 
@@ -25,6 +27,32 @@ def flat(node: Any, prefix: str = "") -> Dict[str, Any]:
         else:
             settings[f"{prefix}{field.name}"] = value
     return settings
+
+
+def is_numeric(hint: Any) -> bool:
+    """Tell whether a type is that of numbers, or of lists of them, None or not."""
+    inner = [item for item in typing.get_args(hint) if item is not type(None)]
+    return hint in (int, float) or (bool(inner) and all(is_numeric(item) for item in inner))
+
+
+def every_number() -> Set[str]:
+    """Name every setting of every task, engine and algorithm whose type is a number's."""
+    roots = [("", Config(algo=AlgoCfg(name="ppo")))]
+    roots += [("task.", schema()) for schema in TASKS] + [("engine.", s()) for s in ENGINES]
+    found: Set[str] = set()
+
+    def collect(prefix: str, node: Any) -> None:
+        hints = typing.get_type_hints(type(node))
+        for field in dataclasses.fields(node):
+            value = getattr(node, field.name)
+            if dataclasses.is_dataclass(value):
+                collect(f"{prefix}{field.name}.", value)
+            elif is_numeric(hints[field.name]):
+                found.add(f"{prefix}{field.name}")
+
+    for prefix, node in roots:
+        collect(prefix, node)
+    return found
 
 
 def every_setting() -> Dict[str, Any]:

@@ -9,8 +9,6 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 
-from epo.config import Config
-from epo.config.rules import AT_LEAST_ONE, CHOICES, NOT_NEGATIVE, POSITIVE, UNIT_INTERVAL
 from epo.validation import validate
 from tests.composed import CONFIG_DIR, REPOSITORY, composed
 
@@ -120,23 +118,6 @@ def test_hydra_writes_nothing_beside_the_run_folder():
     assert "hydra/job_logging: none" in text and "hydra/hydra_logging: none" in text
 
 
-def test_every_number_has_a_rule():
-    covered = {*AT_LEAST_ONE, *POSITIVE, *NOT_NEGATIVE, *UNIT_INTERVAL, *CHOICES}
-    own_check = {
-        "algo.network.initial_log_std",
-        "max_frames",
-        "max_iterations",
-        "max_minutes",
-    }
-    missing = [
-        name
-        for name, value in flat(Config(algo=composed().algo)).items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
-        if name not in covered | own_check and not name.startswith("algo.evolution.")
-    ]
-    assert missing == []
-
-
 def fields_of(path: str) -> Iterator[Tuple[str, bool]]:
     """Give each dataclass field of a module and whether a doc line follows it."""
     for node in ast.parse((REPOSITORY / path).read_text()).body:
@@ -159,7 +140,9 @@ SCHEMAS = [
 
 @pytest.mark.parametrize("path", [str(path.relative_to(REPOSITORY)) for path in SCHEMAS])
 def test_every_setting_has_a_doc_line(path: str):
-    missing = [name.partition(".")[2] for name, has_doc in fields_of(path) if not has_doc]
+    found = [(name.partition(".")[2], has_doc) for name, has_doc in fields_of(path)]
+    explained = {name for name, has_doc in found if has_doc}  # by the class that is extended
+    missing = {name for name, _ in found} - explained
     groups = [name for name, value in vars(composed().task).items() if is_dataclass(value)]
     groups += [name for name, value in vars(composed().algo).items() if is_dataclass(value)]
-    assert set(missing) <= set(groups)  # a group of settings is explained by its own class
+    assert missing <= set(groups)  # a group of settings is explained by its own class

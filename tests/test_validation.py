@@ -34,7 +34,10 @@ IMPOSSIBLE = [
     ({"algo.network.kind": "gru"}, r"kind=gru: unknown \(choices: lstm, mlp\)"),
     ({"algo.network.mlp_units": []}, r"mlp_units=\[\]: give widths"),
     ({"algo.network.mlp_units": [64, 0]}, r"mlp_units=\[64, 0\]: give widths"),
-    ({"algo.network.initial_log_std": math.inf}, "initial_log_std=inf: use a finite number"),
+    (
+        {"algo.network.initial_log_std": math.inf},
+        "initial_log_std=inf: use a number from -50 to 50",
+    ),
     ({"algo.ppo.gamma": 1.01}, r"gamma=1\.01: use a number from 0 to 1"),
     ({"algo.ppo.gamma": math.nan}, "gamma=nan: use a number from 0 to 1"),
     ({"algo.ppo.clip_eps": 0.0}, r"clip_eps=0\.0: use a positive number"),

@@ -200,8 +200,10 @@ def _compose(lines: List[str], config_dir: Path) -> Config:
         raise _wrong_setting(error, lines) from error
     except ConfigError:
         raise
-    except ValueError as error:  # Such as a group that is set to null.
-        raise ConfigError("command", " ".join(lines), _first_line(error)) from error
+    except Exception as error:  # A group set to null, or to [true]: Hydra does not look.
+        reason = _first_line(error) or type(error).__name__
+        way_out = f"Hydra cannot compose it ({reason}); groups take a name, see --help"
+        raise ConfigError("command", " ".join(lines), way_out) from error
 
 
 def _unknown_option(error: MissingConfigException, config_dir: Path) -> ConfigError:

@@ -1,0 +1,93 @@
+"""Every number has a range, and what lies outside of it is one line that names it."""
+
+from __future__ import annotations
+
+import math
+import shlex
+
+import pytest
+
+from epo.cli import environment
+from epo.config import ConfigError
+from epo.config.rules import RANGES
+from epo.validation import get, validate
+from tasks import ranges
+from tests.composed import composed
+from tests.settings import every_number
+
+ALL = {**RANGES, **ranges.RANGES}
+MIXED = {
+    *("num_agents", "num_envs", "algo.pql.batch_size", "algo.pql.replay_capacity"),
+}
+"""Numbers that may also be `auto`."""
+
+
+def test_every_number_of_every_schema_has_a_range():
+    assert every_number() - {*ALL} == set()
+
+
+def test_every_range_is_of_a_number():
+    assert {*ALL} - every_number() - MIXED == set()
+
+
+@pytest.mark.parametrize("name", sorted(RANGES))
+def test_numbers_outside_their_range_are_refused_by_name(name: str):
+    cfg = composed("algo=ppo")
+    owner, _, field = name.rpartition(".")
+    node = get(cfg, owner) if owner else cfg
+    before, allowed = getattr(node, field), RANGES[name]
+    bad = [math.nan, -math.inf, math.inf, 10**30 * 10, 1e300]
+    if math.isfinite(allowed.least):
+        bad.append(allowed.least - max(1, abs(allowed.least)))
+    if math.isinf(allowed.most):
+        bad = [math.nan]
+    for value in bad:
+        setattr(node, field, [value] if isinstance(before, list) else value)
+        with pytest.raises(ConfigError, match=rf"^{name}="):
+            validate(cfg)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "record=[true]",
+        "task=[true]",
+        "algo=null",
+        "algo.network.mlp_units=[[1]]",
+        "algo.pql.n_step=100000000000000000000000",
+        "algo.pql.weight_decay=1e300",
+        "algo.pql.target_noise_bound=1e300",
+        "algo.clip.window=9223372036854775807",
+        "algo.pbt.best_fraction=1e-300",
+        "task.episode_length=99999999999999999999",
+        "task.force.scale=nan",
+        "task.reward.success=inf",
+        "engine.num_threads=99999999999",
+        f"run_dir={'a' * 300}",
+        f"resume={'a' * 300}",
+        f"checkpoint={'a' * 300}",
+        "run_dir=",
+        "run_dir=1e3",
+        "run_dir=[x]",
+        "run_dir=a=b",
+        "run_dir={a}",
+        "run_dir=a,b",
+        "run_dir=größe",
+    ],
+)
+def test_no_value_is_a_traceback(line: str):
+    environment.register()
+    name = line.partition("=")[0]
+    with pytest.raises(ValueError, match=rf"^(command=)?(argument=)?{name}=") as caught:
+        environment.check([line])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["1e3", "[x]", "a=b", "{a}", "a,b", "größe", "a'b", "a b,c"])
+def test_refused_text_comes_with_the_way_to_write_it(value: str):
+    environment.register()
+    with pytest.raises(ValueError, match="if it is text, write ") as caught:
+        environment.check([f"run_dir={value}"])
+    (line,) = shlex.split(str(caught.value).partition("if it is text, write ")[2])
+    (cfg,) = environment.check([line])
+    assert cfg.run_dir == value
