@@ -20,7 +20,7 @@ from epo.runner.run import run
 from tasks import registry
 from tasks.config import ProbeCfg
 from tasks.probes import Probe, make_probe
-from tests.composed import composed
+from tests.composed import REPOSITORY, composed
 from tests.learner.small_run import small_cfg, small_run
 
 CPU = torch.device("cpu")
@@ -205,6 +205,20 @@ def _seed() -> int:
     from epo.runner.seeds import derive_seed
 
     return derive_seed(0, "staggered starts")
+
+
+def test_only_a_run_that_begins_draws():
+    # Evaluation, play, export and benchmarks build the same environments and leave them alone.
+    env = Starts()(composed(*RUN, "algo=sapg"))
+    env.reset()
+    step = env.step(torch.zeros(40, 2))
+    assert step.is_partial is not None and not step.is_partial.any()
+    callers = [
+        str(path.relative_to(REPOSITORY))
+        for path in sorted(REPOSITORY.glob("epo/**/*.py"))
+        if "epo.rollout.staggered" in path.read_text()
+    ]
+    assert callers == ["epo/runner/run.py"]
 
 
 def test_setting_belongs_to_the_first_frame(tmp_path: Path):
