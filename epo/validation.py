@@ -70,6 +70,9 @@ def validate(cfg: Config) -> None:
     _check_device_name(cfg.device)
     _check_networks(cfg)
     _check_paths(cfg)
+    if cfg.record.eval_frames and cfg.engine.name == "isaacgym":
+        way_out = "Isaac Gym holds one simulation per process; use 0, and python -m epo eval"
+        raise ConfigError("record.eval_frames", cfg.record.eval_frames, way_out)
     if cfg.algo.evolution.enabled:
         _check_evolution(cfg)
 

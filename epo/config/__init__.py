@@ -102,6 +102,11 @@ class RecordCfg:
     keep_last: int = 2
     """Checkpoints that are kept: `last.pt`, before it `last-1.pt`, and so on (R: one to go back to
     where the newest is damaged)."""
+    eval_frames: int = 0
+    """Frames between two evaluations of the leader without noise on new episodes, at the end of an
+    iteration (columns `eval/...`); 0: none. Every evaluation meets the same episodes."""
+    eval_episodes: int = 100
+    """Episodes of an evaluation, one environment for each."""
     health: HealthCfg = field(default_factory=HealthCfg)
     """When the health of the training is worth a warning."""
 

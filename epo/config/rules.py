@@ -66,6 +66,7 @@ AT_LEAST_ONE = (
     "algo.pql.num_atoms",
     "algo.pql.decay_steps",
     "record.checkpoint_interval",
+    "record.eval_episodes",
     "record.health.window",
     "record.health.sustained",
     "record.health.sustained_of",
@@ -135,6 +136,7 @@ NOT_NEGATIVE = (
     "algo.pql.target_noise_bound",
     "algo.pql.policy_lag",
     "record.console_interval_s",
+    "record.eval_frames",
     *HEALTH,
 )
 UNIT_INTERVAL = (

@@ -6,7 +6,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from torch import Tensor
 
@@ -19,6 +19,9 @@ from epo.runner.guard import check_finite
 from epo.runner.run_folder import RunFolder
 from epo.runner.snapshot import Snapshot, transfer
 from epo.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from epo.runner.evaluation import Evaluation
 
 
 class Loop(ABC):
@@ -33,6 +36,7 @@ class Loop(ABC):
         scalars: name -> [] tensor, state of the task after the last control step.
         iteration, frames: what was run so far, in all sessions; frames are environment frames.
         last_metrics: the row of the last iteration.
+        evaluation: measures the leader during the run; None: nobody does.
         optimizer_group: where `learning_rate` and `max_grad_norm` are set.
     """
 
@@ -50,6 +54,7 @@ class Loop(ABC):
             cfg.algo.evolution.fitness_metric,
         )
         self.scalars: Dict[str, Tensor] = {}
+        self.evaluation: Optional[Evaluation] = None
         self.iteration = 0
         self.frames = 0
         self.wall_s = 0.0
@@ -139,6 +144,9 @@ class Loop(ABC):
         self.frames += self.frames_per_iteration
         self.evolve(snapshot)
         self.last_metrics = {**self._timing(), **self._row(snapshot)}
+        before = self.frames - self.frames_per_iteration
+        if self.evaluation is not None and self.evaluation.is_due(before, self.frames):
+            self.last_metrics.update(self.evaluation.measure(self))
         self.recorder.write(self.iteration, self.frames, self.last_metrics)
         return self.last_metrics
 

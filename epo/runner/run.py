@@ -18,6 +18,7 @@ from epo.redact import redact_words
 from epo.rollout.staggered import stagger
 from epo.runner import checkpoint
 from epo.runner.checkpoint import CheckpointError
+from epo.runner.evaluation import Evaluation
 from epo.runner.fit import load_weights, restore
 from epo.runner.guard import NonFiniteError, StopSignal
 from epo.runner.loop import Loop
@@ -60,6 +61,8 @@ def run(cfg: Config, make_env: Callable[[Config], VecEnv]) -> int:
         if state is None and cfg.staggered_starts:
             stagger(env, int(cfg.num_agents), derive_seed(cfg.seed, "staggered starts"))
         trainer = make_loop(cfg, env, Recorder([]))
+        if cfg.record.eval_frames:
+            trainer.evaluation = Evaluation(cfg, make_env)
         if state is not None:
             restore(trainer, state, start.folder.last)
         elif weights is not None:

@@ -33,7 +33,9 @@ class MountainCarContinuousCfg(ClassicCfg):
     """Gymnasium's MountainCarContinuous-v0: rock an underpowered car out of a valley."""
 
     name: str = "MountainCarContinuous"
+    """Task name, as in `task=<name>`."""
     episode_length: int = 999
+    """Time limit, control steps (Gymnasium)."""
     action_cost: float = 0.1
     """Cost of a squared action per control step, task units (Gymnasium: 0.1). The goal pays 100,
     so a run that finds it too late learns to stand still."""
@@ -49,7 +51,9 @@ class AcrobotCfg(ClassicCfg):
     """Gymnasium's Acrobot-v1: swing two links above a line; three torques to choose from."""
 
     name: str = "Acrobot"
+    """Task name, as in `task=<name>`."""
     episode_length: int = 500
+    """Time limit, control steps (Gymnasium)."""
 
 
 @dataclass
@@ -57,7 +61,9 @@ class CartPoleSwingUpCfg(ClassicCfg):
     """Gymnasium's cart and pole, begun with the pole down, pushed with a force of any size."""
 
     name: str = "CartPoleSwingUp"
+    """Task name, as in `task=<name>`."""
     episode_length: int = 500
+    """Time limit, control steps (Gymnasium)."""
 
 
 @dataclass
@@ -69,6 +75,7 @@ class DeceptiveMazeCfg(ClassicCfg):
     """
 
     name: str = "DeceptiveMaze"
+    """Task name, as in `task=<name>`."""
     reward: str = "dense"
     """`dense`: the approach to the goal in the straight line, 1 for all of it, plus 1 at the goal;
     `sparse`: 1 at the goal and nothing else."""
@@ -90,6 +97,7 @@ class SparseReachCfg(ClassicCfg):
     """A planar arm, stretched out, that is paid only where its tip meets a goal behind it."""
 
     name: str = "SparseReach"
+    """Task name, as in `task=<name>`."""
     num_joints: int = 3
     """Joints of the arm; its equal links are 1 m long together."""
     goal_distance_m: float = 0.7

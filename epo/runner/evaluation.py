@@ -1,0 +1,73 @@
+"""The leader without noise on episodes of its own, now and then during a run."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Dict, List
+
+from epo.config import Config
+from epo.envs import VecEnv
+from epo.runner.evaluator import Episode, Evaluator, averages, load_policy
+
+if TYPE_CHECKING:
+    from epo.runner.loop import Loop
+
+SEED_OFFSET = 10_000
+"""From the seed of the training to that of the evaluations."""
+MAX_STEPS = 20_000
+"""Control steps after which episodes that have not ended are left out."""
+
+
+class Evaluation:
+    """Measures the leader every `record.eval_frames` frames.
+
+    It acts without noise in new environments, one episode in each, which begin alike every time.
+    They keep nothing, so a resumed run measures the same, and training goes on as without it.
+
+    Args:
+        cfg: of the run, resolved.
+        make_env: builds environments.
+    """
+
+    def __init__(self, cfg: Config, make_env: Callable[[Config], VecEnv]) -> None:
+        self._interval = cfg.record.eval_frames
+        seed = (cfg.seed + SEED_OFFSET) % 2**31
+        self._cfg = replace(cfg, num_envs=cfg.record.eval_episodes, num_agents=1, seed=seed)
+        self._make_env = make_env
+        # The policy of separate networks is that of one of them, the leader's.
+        self._population = 1 if cfg.algo.trainer == "pbt" else int(cfg.num_agents)
+
+    def is_due(self, before: int, frames: int) -> bool:
+        """Tell whether an interval ended after `before` and up to `frames` frames."""
+        return bool(self._interval) and frames // self._interval > before // self._interval
+
+    def measure(self, loop: Loop) -> Dict[str, float]:
+        """Return the means over the episodes: `eval/episode_return`, `eval/steps`, metrics."""
+        cfg, population = self._cfg, self._population
+        with closing(self._make_env(cfg)) as env:
+            where = Path(str(cfg.run_dir))
+            leader = [population - 1]
+            policy = load_policy(
+                cfg.algo, population, loop.policy_state(), where, env, leader, None
+            )
+            means = averages(_first_episodes(Evaluator(env, policy)))
+        return {
+            f"eval/{'episode_return' if name == 'return' else name}": value
+            for name, value in means.items()
+        }
+
+
+def _first_episodes(evaluator: Evaluator) -> List[Episode]:
+    """Act until the first episode of every environment has ended, and return those."""
+    first: Dict[int, Episode] = {}
+    num_seen = 0
+    for _ in range(MAX_STEPS):
+        if len(first) == evaluator.env.spec.num_envs:
+            break
+        evaluator.step()
+        for episode in evaluator.episodes[num_seen:]:
+            first.setdefault(episode.env, episode)
+        num_seen = len(evaluator.episodes)
+    return list(first.values())
