@@ -2,6 +2,7 @@
 #   make train                               the laptop experiment, about 10 minutes
 #   make train ARGS="task=... algo=..."      anything else
 #   make test, make check, make clean
+#   make stress                              writes docs/reliability.md, about 30 minutes
 #   TORCH=2.12.0, PYTHON=python3.12          another torch or Python
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/torch-$(TORCH).stamp
 
-.PHONY: setup train test check clean
+.PHONY: setup train test check stress clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -39,6 +40,9 @@ check: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
+
+stress: $(STAMP)
+	$(BIN)/python -m tests.stress $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
