@@ -23,10 +23,10 @@ class EnvSpec:
         num_envs: N, parallel environments.
         observation_dim: O, length of the actor's observation.
         action_dim: A, length of the action; every component is in [-1, 1]. A discrete action
-            is one number, the index of the choice.
+            has an index of a choice per component.
         control_dt_s: duration of one control step, s.
         versions: simulator packages and their versions, for `versions.json`.
-        num_choices: choices of a discrete action; 0: actions are continuous.
+        choices: of every component of a discrete action; empty: actions are continuous.
         image_shape: channels, height and width of an observation that is an image of values in
             [0, 255], flattened to O; None: it is a vector.
         has_invalid_steps: `Step.valid` is given.
@@ -39,9 +39,14 @@ class EnvSpec:
     action_dim: int
     control_dt_s: float
     versions: Dict[str, str] = field(default_factory=dict)
-    num_choices: int = 0
+    choices: Tuple[int, ...] = ()
     image_shape: Optional[Tuple[int, int, int]] = None
     has_invalid_steps: bool = False
+
+    @property
+    def policy_dim(self) -> int:
+        """Width of what a policy puts out: a mean per component, or a logit per choice."""
+        return sum(self.choices) or self.action_dim
 
 
 class Step(NamedTuple):

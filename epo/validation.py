@@ -109,6 +109,10 @@ def resolve(cfg: Config, devices: Sequence[str] = ("cuda", "cpu")) -> Tuple[Conf
     if cfg.num_envs == "auto":
         cfg.num_envs, reason = _auto_num_envs(cfg)
         choices.append(f"num_envs={cfg.num_envs} (auto: {reason})")
+    if cfg.algo.ppo.bootstrap_truncated is None:
+        cfg.algo.ppo.bootstrap_truncated = getattr(cfg.task, "hides_clock", False)
+        if cfg.algo.ppo.bootstrap_truncated and cfg.algo.trainer != "pql":  # which always does
+            choices.append("algo.ppo.bootstrap_truncated=true (auto: the clock is not observed)")
     if cfg.precision == "auto":
         cfg.precision = _auto_precision(cfg)
         if cfg.precision == "bf16":

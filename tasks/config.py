@@ -78,6 +78,11 @@ def check(task_cfg: Any, engine_cfg: Any) -> None:
     ranges.check("engine", engine_cfg)
 
 
+def imported_module(settings: Any) -> Optional[str]:
+    """Return the module that plain settings of a task ask to import; None: nothing but our own."""
+    return gymnasium.imported_module(settings)
+
+
 def interface(task_cfg: Any) -> Optional[Interface]:
     """Say what a task shows and takes; None where it is vectors and real actions in any case.
 

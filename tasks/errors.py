@@ -26,3 +26,19 @@ def refuse(setting: str, value: Any, way_out: str) -> NoReturn:
         ValueError: always.
     """
     raise ValueError(f"{setting}={value} is impossible: {way_out}")
+
+
+def describe(error: BaseException, limit: int = 300) -> str:
+    """Return the type and message of an exception of foreign code in one line.
+
+    Args:
+        error: its message may span lines, be endless, or fail itself.
+        limit: length from which it is cut, characters.
+    """
+    try:
+        message = " ".join(str(error).split())
+    except Exception as failure:
+        message = f"its message raises {type(failure).__name__}"
+    name = type(error).__name__
+    line = f"{name}: {message}" if message else name
+    return line if len(line) <= limit else f"{line[: limit - 3]}..."

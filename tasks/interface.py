@@ -10,10 +10,10 @@ class Interface(NamedTuple):
 
     Attributes:
         name: what messages call the task.
-        num_choices: choices of a discrete action; 0: actions are continuous.
+        choices: of every component of a discrete action; empty: actions are continuous.
         image_shape: channels, height and width of an observation; None: it is a vector.
     """
 
     name: str
-    num_choices: int
+    choices: Tuple[int, ...]
     image_shape: Optional[Tuple[int, int, int]]

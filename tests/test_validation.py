@@ -178,3 +178,16 @@ def test_did_you_mean_finds_the_nearest_name(word: str, hint: str):
 
 def test_get_reads_dotted_names():
     assert get(composed("algo.ppo.gamma=0.5"), "algo.ppo.gamma") == 0.5
+
+
+@pytest.mark.parametrize(("task", "expected"), [("ProbeValue", False), ("Gymnasium", True)])
+@pytest.mark.parametrize("asked", ["null", "true", "false"])
+def test_time_limits_are_bootstrapped_where_the_task_hides_the_clock(
+    task: str, expected: bool, asked: str
+):
+    cfg = composed(f"task={task}", "algo=ppo", f"algo.ppo.bootstrap_truncated={asked}")
+    resolved, choices = resolve(cfg, ("cpu",))
+    is_auto = asked == "null"
+    assert resolved.algo.ppo.bootstrap_truncated is (expected if is_auto else asked == "true")
+    said = "algo.ppo.bootstrap_truncated=true (auto: the clock is not observed)"
+    assert (said in choices) is (is_auto and expected)

@@ -16,8 +16,8 @@ class Interface(Protocol):
         ...
 
     @property
-    def num_choices(self) -> int:
-        """Choices of a discrete action; 0: actions are continuous."""
+    def choices(self) -> Tuple[int, ...]:
+        """Choices of every component of a discrete action; empty: actions are continuous."""
         ...
 
     @property
@@ -32,9 +32,12 @@ def check_interface(algo: AlgoCfg, task: Interface) -> None:
     Raises:
         ConfigError: naming what does not fit.
     """
-    if algo.trainer == "pql" and task.num_choices:
+    if algo.trainer == "pql" and task.choices:
         way_out = f"{task.name} has discrete actions, it needs continuous ones; use algo=ppo"
         raise ConfigError("algo.trainer", algo.trainer, way_out)
+    if algo.trainer == "rl_games" and len(task.choices) > 1:
+        way_out = f"{task.name} has actions of {len(task.choices)} choices at once, its adapter "
+        raise ConfigError("algo.trainer", algo.trainer, way_out + "takes one; use algo=ppo")
     if algo.trainer in ("pql", "rl_games"):
         if task.image_shape is not None:
             way_out = f"{task.name} shows images, its networks take vectors; use algo=ppo "

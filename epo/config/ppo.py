@@ -30,9 +30,10 @@ class PPOCfg:
     """Discount per control step (AK)."""
     gae_lambda: float = 0.95
     """Decay of the advantage trace (AK)."""
-    bootstrap_truncated: bool = False
-    """Add the value of the final state where the time limit ended the episode. Off as published:
-    the observation holds the clock. It costs one more forward pass per control step."""
+    bootstrap_truncated: Optional[bool] = None
+    """Add the value of the final state where the time limit ended the episode. None: for tasks
+    whose observation hides the clock (Gymnasium; Pardo et al. 2018); those of the paper show it. It
+    costs one more forward pass per control step."""
     clip_eps: float = 0.1
     """Clip range of the ratio, and of the normalised value (AK)."""
     clip_value: bool = True

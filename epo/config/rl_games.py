@@ -54,7 +54,7 @@ TRANSLATED = (
     Translation("ppo.num_epochs", "config.mini_epochs"),
     Translation("ppo.gamma", "config.gamma"),
     Translation("ppo.gae_lambda", "config.tau"),
-    Translation("ppo.bootstrap_truncated", "config.value_bootstrap"),
+    Translation("ppo.bootstrap_truncated", "config.value_bootstrap", bool),
     Translation("ppo.clip_eps", "config.e_clip"),
     Translation("ppo.clip_value", "config.clip_value"),
     # It multiplies the squared error by another 1/2.

@@ -7,7 +7,8 @@ belongs to the agent, not to the state; a categorical distribution has none (wid
 from __future__ import annotations
 
 import math
-from typing import Optional, Protocol
+from functools import reduce
+from typing import Iterable, Optional, Protocol, Sequence
 
 import torch
 from torch import Tensor
@@ -170,6 +171,73 @@ class Categorical:
         return mean.new_zeros(mean.shape[:-1])
 
 
+class Categoricals:
+    """Several independent choices; the action holds their indices, D is the sum of all choices.
+
+    Args:
+        choices: of each component, C of them.
+    """
+
+    def __init__(self, choices: Sequence[int]) -> None:
+        self.choices = tuple(choices)
+        self._one = Categorical()
+
+    def action_width(self, dim: int) -> int:
+        """Give C."""
+        return len(self.choices)
+
+    def log_std_width(self, dim: int) -> int:
+        """Give 0: logits hold everything."""
+        return 0
+
+    def noise(self, mean: Tensor, generator: Optional[torch.Generator]) -> Tensor:
+        """Draw Gumbel noise [..., D]."""
+        return self._one.noise(mean, generator)
+
+    def sample(self, mean: Tensor, log_std: Tensor, noise: Tensor) -> Tensor:
+        """Return the index of every component's largest perturbed logit [..., C]."""
+        return self.mode(mean + noise)
+
+    def mode(self, mean: Tensor) -> Tensor:
+        """Return the index of every component's largest logit [..., C]."""
+        return torch.cat([self._one.mode(logits) for logits in self._split(mean)], -1)
+
+    def log_prob(self, action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+        """Return the log probability [...]: the sum over the components of log p_c(a_c)."""
+        pairs = zip(action.split(1, -1), self._split(mean))
+        return _total(self._one.log_prob(a, logits, log_std) for a, logits in pairs)
+
+    def entropy(self, mean: Tensor, log_std: Tensor) -> Tensor:
+        """Return the entropy [...], nats: the sum over the components."""
+        return _total(self._one.entropy(logits, log_std) for logits in self._split(mean))
+
+    def kl(self, mean: Tensor, log_std: Tensor, old_mean: Tensor, old_log_std: Tensor) -> Tensor:
+        """Return KL(new || old) [...], nats."""
+        return self.exact_kl(mean, log_std, old_mean, old_log_std)
+
+    def exact_kl(
+        self, mean: Tensor, log_std: Tensor, other_mean: Tensor, other_log_std: Tensor
+    ) -> Tensor:
+        """Return the sum over the components, which are independent, of their divergences."""
+        pairs = zip(self._split(mean), self._split(other_mean))
+        return _total(self._one.exact_kl(p, log_std, q, other_log_std) for p, q in pairs)
+
+    def bounds(self, mean: Tensor, soft_bound: float) -> Tensor:
+        """Return 0: logits have no bounds."""
+        return self._one.bounds(mean, soft_bound)
+
+    def _split(self, mean: Tensor) -> Sequence[Tensor]:
+        """Return the logits of each component."""
+        return mean.split(self.choices, -1)
+
+
+def make_distribution(choices: Sequence[int]) -> Distribution:
+    """Build the family for actions of so many choices per component; for none: a Gaussian."""
+    if not choices:
+        return DiagonalGaussian()
+    return Categorical() if len(choices) == 1 else Categoricals(choices)
+
+
 def log_prob(action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """Return the log density [...] of the unclamped `action` [..., A] of a diagonal Gaussian."""
     z = (action - mean) * (-log_std).exp()
@@ -193,6 +261,10 @@ def kl_divergence(mean: Tensor, log_std: Tensor, old_mean: Tensor, old_log_std: 
     log_ratio = ((old_log_std - log_std).exp() + 1e-5).log()
     squares = (2.0 * log_std).exp() + (mean - old_mean).square()
     return (log_ratio + squares / (2.0 * (old_var + 1e-5)) - 0.5).sum(-1)
+
+
+def _total(terms: Iterable[Tensor]) -> Tensor:
+    return reduce(torch.add, terms)
 
 
 def bounds_excess(mean: Tensor, soft_bound: float) -> Tensor:

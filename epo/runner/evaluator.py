@@ -77,8 +77,9 @@ class RandomPolicy:
         """Give actions [N, A], uniform in [-1, 1] or among the choices."""
         shape = (self.spec.num_envs, self.spec.action_dim)
         u = torch.rand(shape, generator=self._generator, device=self._generator.device)
-        choices = self.spec.num_choices
-        return (u * choices).floor() if choices else 2.0 * u - 1.0
+        if not self.spec.choices:
+            return 2.0 * u - 1.0
+        return (u * torch.tensor(self.spec.choices, device=u.device)).floor()
 
 
 class ZeroPolicy:

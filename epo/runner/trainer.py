@@ -12,7 +12,7 @@ from epo.config.interface import check_interface
 from epo.envs import VecEnv
 from epo.learner.ppo import PPO
 from epo.models.actor_critic import ActorCritic
-from epo.models.distribution import Categorical, DiagonalGaussian
+from epo.models.distribution import make_distribution
 from epo.models.precision import trunk_dtype
 from epo.population import Evolution, gene_distance
 from epo.population.settings import trains_genes
@@ -44,12 +44,12 @@ def build_model(
         torch.manual_seed(derive_seed(seed, "model"))
         model = ActorCritic(
             env.spec.observation_dim,
-            env.spec.num_choices or env.spec.action_dim,
+            env.spec.policy_dim,
             num_agents,
             cfg.network,
             cfg.normalizer,
             trunk_dtype(precision),
-            Categorical() if env.spec.num_choices else DiagonalGaussian(),
+            make_distribution(env.spec.choices),
             env.spec.image_shape,
         )
     return model.to(env.device)

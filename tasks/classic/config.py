@@ -127,7 +127,7 @@ def register(store: Any) -> None:
 
 def interface(cfg: ClassicCfg) -> Interface:
     """Say what a task shows and takes: vectors, and but for one task real actions."""
-    return Interface(cfg.name, 3 if isinstance(cfg, AcrobotCfg) else 0, None)
+    return Interface(cfg.name, (3,) if isinstance(cfg, AcrobotCfg) else (), None)
 
 
 def check(cfg: ClassicCfg) -> None:

@@ -65,7 +65,7 @@ class ClassicEnv:
             observation_dim=self.task.observation_dim,
             action_dim=self.task.action_dim,
             control_dt_s=self.task.control_dt_s,
-            num_choices=self.task.num_choices,
+            choices=(self.task.num_choices,) if self.task.num_choices else (),
         )
         self.time_limit = cfg.episode_length
         self._generator = torch.Generator(device).manual_seed(seed)
@@ -152,7 +152,7 @@ class ClassicEnv:
 
     def _effective(self, action: Tensor) -> Tensor:
         """Bring an action [N, A] into its range, and give what has its effect now, [A, N]."""
-        choices = self.spec.num_choices
+        choices = self.task.num_choices
         action = action.t().contiguous()  # [N, A] -> [A, N]
         action = action.round().clamp(0, choices - 1) if choices else action.clamp(-1.0, 1.0)
         if not len(self._pending):

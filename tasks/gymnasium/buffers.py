@@ -21,6 +21,8 @@ class Buffers(NamedTuple):
         final_observation: [N, O] last one of the newest episode that ended.
         reward: [N] task units.
         terminated, truncated: [N] bool, as in `epo.envs.Step`.
+        position: [N] int64; the first element of a chunk's rows says where it is, see
+            `tasks.gymnasium.guard.Guard.at`.
     """
 
     action: np.ndarray
@@ -29,6 +31,7 @@ class Buffers(NamedTuple):
     reward: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray
+    position: np.ndarray
 
     def rows(self, start: int, end: int) -> Buffers:
         """Give views of the environments from `start` to before `end`."""
@@ -77,4 +80,5 @@ class Layout(NamedTuple):
             "reward": ((num_envs,), np.dtype(np.float64)),
             "terminated": ((num_envs,), np.dtype(np.bool_)),
             "truncated": ((num_envs,), np.dtype(np.bool_)),
+            "position": ((num_envs,), np.dtype(np.int64)),
         }

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Iterator, List, Optional, Sequence
 
 import numpy as np
 from gymnasium import Env
 
 from tasks.gymnasium.buffers import Buffers
 from tasks.gymnasium.config import GymnasiumCfg
-from tasks.gymnasium.environments import make_env, time_limit
+from tasks.gymnasium.environments import build, close, time_limit
+from tasks.gymnasium.generators import Generators, read_generator, set_generator
+from tasks.gymnasium.guard import (
+    CONSTRUCTION,
+    GENERATOR,
+    RENDER,
+    RESET,
+    STEP,
+    FailedError,
+    Guard,
+    WrongValueError,
+)
 from tasks.gymnasium.picture import Size, draw
 from tasks.gymnasium.spaces import Actions, Observations
-
-Generators = List[Optional[Dict[str, Any]]]
-"""State of every environment's random numbers, plain types; None where it is not known."""
-_KNOWN_GENERATOR = "PCG64"
-"""Kind that Gymnasium gives to an environment; the state of others need not be plain."""
-
-
-class FailedError(RuntimeError):
-    """An environment, or the process it lives in, cannot go on."""
+from tasks.gymnasium.values import flag, number
 
 
 class Chunk:
@@ -33,94 +36,90 @@ class Chunk:
         cfg: settings of the task.
         buffers: rows of these environments, at least one.
         first: index of the first of them in the task, for messages.
+
+    Raises:
+        FailedError: here and in all methods but `close`: naming the environment that raised
+            whatever it was, or did not answer.
     """
 
     def __init__(self, cfg: GymnasiumCfg, buffers: Buffers, first: int) -> None:
-        self._cfg, self._buffers, self._first = cfg, buffers, first
-        self._envs: List[Env] = [make_env(cfg) for _ in buffers.reward]
-        self._flat = Observations(cfg.env_id, self._envs[0].observation_space).flat
-        self._unbatch = Actions(cfg.env_id, self._envs[0].action_space).unbatch
+        self._buffers, self._frame_skip = buffers, cfg.frame_skip
+        self._guard = guard = Guard(cfg, first, buffers.position)
+        self._envs: List[Env] = []
+        try:
+            with guard(CONSTRUCTION):
+                for i in range(len(buffers.reward)):
+                    guard.at(i, CONSTRUCTION)
+                    self._envs.append(build(cfg))
+                self._write = Observations(cfg.env_id, self._envs[0].observation_space).write
+                self._unbatch = Actions(cfg.env_id, self._envs[0].action_space).unbatch
+        except FailedError:
+            self.close()
+            raise
 
     def reset(self, seeds: Optional[Sequence[int]] = None) -> None:
-        """Begin a new episode everywhere; with `seeds`, with new random numbers.
-
-        Raises:
-            FailedError: naming the environment, whatever it raised.
-        """
-        i = 0
-        try:
+        """Begin a new episode everywhere; with `seeds`, with new random numbers."""
+        with self._guard(RESET):
             for i, env in enumerate(self._envs):
+                self._guard.at(i, RESET)
                 observation, _ = env.reset(seed=None if seeds is None else seeds[i])
-                self._buffers.observation[i] = self._flat(observation)
-        except Exception as error:
-            raise self._failure(i, "reset", error) from error
+                self._write(observation, self._buffers.observation[i])
 
     def set_clocks(self, elapsed: Sequence[int]) -> None:
         """Let the time limits of the present episodes be over earlier.
 
         Args:
             elapsed: control steps that count as done, per environment.
-
-        Raises:
-            FailedError: naming the environment that has no time limit.
         """
-        for i, (env, steps) in enumerate(zip(self._envs, elapsed)):
-            limit = time_limit(env)
-            if limit is None:
-                raise self._failure(i, "set_clocks", ValueError("there is no time limit"))
-            limit._elapsed_steps = steps * self._cfg.frame_skip  # no public name
+        with self._guard(RESET):
+            for env, steps in zip(self._each(RESET), elapsed):
+                limit = time_limit(env)
+                if limit is None:
+                    raise WrongValueError("there is no time limit")
+                limit._elapsed_steps = steps * self._frame_skip  # no public name
 
     def step(self) -> None:
-        """Apply the actions in the buffers; where an episode ends, begin the next.
-
-        Raises:
-            FailedError: naming the environment, whatever it raised.
-        """
-        buffers, i = self._buffers, 0
-        try:
+        """Apply the actions in the buffers; where an episode ends, begin the next."""
+        buffers, guard, write = self._buffers, self._guard, self._write
+        with guard(STEP):
             for i, env in enumerate(self._envs):
+                guard.at(i, STEP)
                 action = self._unbatch(buffers.action[i])
                 observation, reward, terminated, truncated, _ = env.step(action)
-                buffers.reward[i] = reward
-                buffers.terminated[i] = terminated
-                buffers.truncated[i] = truncated and not terminated
-                if terminated or truncated:
-                    buffers.final_observation[i] = self._flat(observation)
+                buffers.reward[i] = number("the reward", reward)
+                is_end, is_cut = flag("terminated", terminated), flag("truncated", truncated)
+                buffers.terminated[i] = is_end
+                buffers.truncated[i] = is_cut and not is_end
+                if is_end or is_cut:
+                    write(observation, buffers.final_observation[i])
+                    guard.at(i, RESET)
                     observation, _ = env.reset()
-                buffers.observation[i] = self._flat(observation)
-        except Exception as error:
-            raise self._failure(i, "step", error) from error
+                write(observation, buffers.observation[i])
 
     def draw(self, index: int, size: Size) -> np.ndarray:
-        """Draw one of the environments, as `tasks.gymnasium.picture.draw`.
-
-        Raises:
-            FailedError: naming the environment, whatever it raised.
-        """
-        try:
+        """Draw one of the environments, as `tasks.gymnasium.picture.draw`."""
+        with self._guard(RENDER):
+            self._guard.at(index, RENDER)
             return draw(self._envs[index], size)
-        except Exception as error:
-            raise self._failure(index, "render", error) from error
 
     def generators(self) -> Generators:
-        """Give the state of the random numbers of every environment."""
-        states = (dict(env.unwrapped.np_random.bit_generator.state) for env in self._envs)
-        return [s if s["bit_generator"] == _KNOWN_GENERATOR else None for s in states]
+        """Return the state of the random numbers of every environment."""
+        with self._guard(GENERATOR):
+            return [read_generator(env) for env in self._each(GENERATOR)]
 
     def restore(self, states: Generators) -> None:
         """Go on with the random numbers of `generators`, in new episodes."""
-        for env, state in zip(self._envs, states):
-            if state is not None:
-                env.unwrapped.np_random.bit_generator.state = state
+        with self._guard(GENERATOR):
+            for env, state in zip(self._each(GENERATOR), states):
+                set_generator(env, state)
         self.reset()
 
     def close(self) -> None:
-        """Close the environments."""
-        for env in self._envs:
-            env.close()
+        """Close the environments; what fails is a warning."""
+        close(self._envs, self._guard)
+        self._envs = []
 
-    def _failure(self, index: int, verb: str, error: Exception) -> FailedError:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        return FailedError(
-            f"environment {self._first + index} of {self._cfg.env_id} failed in {verb}: {text}"
-        )
+    def _each(self, phase: int) -> Iterator[Env]:
+        for i, env in enumerate(self._envs):
+            self._guard.at(i, phase)
+            yield env

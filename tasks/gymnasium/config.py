@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import Any, Dict, Optional
+from typing import Any, ClassVar, Dict, Optional
 
 from omegaconf import OmegaConf
 
@@ -13,6 +13,8 @@ from tasks.errors import check_choice, refuse
 VECTORIZATIONS = ("auto", "sync", "async")
 OLDEST_PYTHON = (3, 10)
 """What the extra `gymnasium` of this package asks for."""
+MAX_TIMEOUT_S = 1e6
+"""Bound of the time limits, s; as good as none."""
 EXTRA = "pip install 'epo[gymnasium]'"
 
 
@@ -38,6 +40,8 @@ class PixelsCfg:
 class GymnasiumCfg:
     """A Gymnasium environment."""
 
+    hides_clock: ClassVar[bool] = True
+    """The observation does not tell how much of an episode is left."""
     kind: str = "gymnasium"
     """Family of the task, as the registry knows it."""
     name: str = "Gymnasium"
@@ -62,6 +66,11 @@ class GymnasiumCfg:
     share; `auto`: workers if a control step of all environments takes long enough, as timed."""
     num_workers: Optional[int] = None
     """Processes of `async`; None: one per granted core."""
+    step_timeout_s: float = 60.0
+    """Longest time of one step or picture of one environment, s: what takes longer hangs, and the
+    run is saved and fails (ours)."""
+    start_timeout_s: float = 300.0
+    """Longest time of one import, construction or reset of an environment, s (ours)."""
     envs_per_core: int = 16
     """What `num_envs=auto` means, environments per CPU core (ours: rollouts of a few thousand
     frames on a laptop)."""
@@ -91,10 +100,32 @@ def check(cfg: GymnasiumCfg) -> None:
     ):
         if value is not None and value < 1:
             refuse(name, value, "use at least 1")
+    for name, value in (
+        ("task.step_timeout_s", cfg.step_timeout_s),
+        ("task.start_timeout_s", cfg.start_timeout_s),
+    ):
+        if not 0.0 < value < MAX_TIMEOUT_S:
+            refuse(name, value, f"use a time above 0 and below {MAX_TIMEOUT_S:g} seconds")
     _check_installed(cfg.name)
     from tasks.gymnasium.lookup import find_spec
 
-    find_spec(cfg.env_id)
+    find_spec(cfg)
+
+
+def imported_module(settings: Any) -> Optional[str]:
+    """Return the module that plain settings, such as those in a `config.yaml`, ask to import.
+
+    That is what `module:Name-v0` names, also behind Gymnasium's own wrapper of the old gym.
+    """
+    if not isinstance(settings, dict):
+        return None
+    kwargs = settings.get("kwargs")
+    inner = kwargs.get("env_id") if isinstance(kwargs, dict) else None
+    for env_id in (settings.get("env_id"), inner):
+        module, is_named, _ = str(env_id or "").rpartition(":")
+        if is_named:
+            return module
+    return None
 
 
 def _check_installed(task: str) -> None:

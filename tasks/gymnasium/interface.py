@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 from tasks.gymnasium.config import GymnasiumCfg
-from tasks.gymnasium.environments import make_env
-from tasks.gymnasium.spaces import Actions, Observations
+from tasks.gymnasium.environments import sample
+from tasks.gymnasium.guard import Guard
+from tasks.gymnasium.spaces import read_spaces
 from tasks.interface import Interface
 
 
@@ -16,7 +15,7 @@ def interface(cfg: GymnasiumCfg) -> Interface:
     Raises:
         ValueError: if it cannot be built, or its spaces do not fit the contract.
     """
-    with closing(make_env(cfg)) as env:
-        observations = Observations(cfg.env_id, env.observation_space)
-        actions = Actions(cfg.env_id, env.action_space)
-    return Interface(cfg.env_id, actions.num_choices, observations.image_shape)
+    guard = Guard(cfg)
+    with sample(cfg, guard) as env:
+        observations, actions = read_spaces(cfg, env, guard)
+    return Interface(cfg.env_id, actions.choices, observations.image_shape)

@@ -9,6 +9,8 @@ import numpy as np
 from gymnasium import Env, ObservationWrapper, Space, spaces
 
 from tasks.gymnasium.config import PixelsCfg
+from tasks.gymnasium.guard import WrongValueError
+from tasks.gymnasium.values import numbers
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue (ITU-R BT.601)."""
@@ -44,6 +46,7 @@ class Pixels(ObservationWrapper):
         super().__init__(env)
         shape = env.observation_space.shape
         assert shape is not None and is_image(env.observation_space)
+        self._shape = shape
         self._is_channels_last = len(shape) == 3 and shape[-1] <= 4
         channels, height, width = self._channels_first(np.zeros(shape, np.uint8)).shape
         self._is_colour = cfg.grayscale and self._is_channels_last and channels >= 3
@@ -64,7 +67,10 @@ class Pixels(ObservationWrapper):
 
     def observation(self, observation: Any) -> np.ndarray:
         """Add one image to the stack and give the stack."""
-        frame = self._channels_first(np.asarray(observation))
+        image = numbers("the observation", observation, self._shape)
+        if image.dtype != np.uint8:
+            raise WrongValueError(f"the observation is of {image.dtype}, its space of uint8")
+        frame = self._channels_first(image.reshape(self._shape))
         if self._is_colour:
             frame = np.tensordot(LUMINANCE, frame[:3], axes=1)[None]
         if self._averaging:

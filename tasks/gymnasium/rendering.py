@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tasks.engines import opengl
-from tasks.errors import refuse
+from tasks.errors import describe, refuse
 from tasks.gymnasium.config import EXTRA, GymnasiumCfg
-from tasks.gymnasium.environments import make_env, uses_mujoco
-from tasks.gymnasium.lookup import find_spec, reason
+from tasks.gymnasium.environments import sample, uses_mujoco
+from tasks.gymnasium.guard import RENDER, FailedError, Guard
+from tasks.gymnasium.lookup import find_spec
 from tasks.gymnasium.picture import Size, draw
 
 if TYPE_CHECKING:
@@ -51,24 +51,27 @@ def prepare(cfg: GymnasiumCfg) -> None:
         ValueError: if they have no pictures, or those cannot be drawn here.
     """
     # MuJoCo reads MUJOCO_GL when the environment imports it.
-    context_class = opengl.load() if uses_mujoco(find_spec(cfg.env_id)) else None
-    with closing(make_env(cfg)) as sample:
-        modes = sample.metadata.get("render_modes") or ()
+    context_class = opengl.load() if uses_mujoco(find_spec(cfg)) else None
+    guard = Guard(cfg)
+    with sample(cfg, guard) as env:
+        modes = (env.metadata or {}).get("render_modes") or ()
     if MODE not in modes:
         refuse("task.env_id", cfg.env_id, f"it has no picture (no render mode {MODE})")
     cfg.kwargs = {**cfg.kwargs, "render_mode": MODE}
     cfg.vectorization = "sync"
     for name, driver in SDL_DRIVERS.items():
         os.environ.setdefault(name, driver)
-    with closing(make_env(cfg)) as sample:
+    with sample(cfg, guard) as env:
         try:
-            if context_class is not None:
-                # First, since Gymnasium's viewer without a context fails once more when deleted.
-                context_class(*TRIAL_SIZE).free()
-            sample.reset(seed=0)
-            draw(sample, TRIAL_SIZE)
-        except Exception as error:  # Every way to draw has its own.
-            if context_class is not None:
-                opengl.give_up(error)
-            way_out = f"it cannot be drawn here ({type(error).__name__}: {reason(error)})"
-            refuse("task.env_id", cfg.env_id, f"{way_out}; try {EXTRA}")
+            with guard(RENDER):
+                if context_class is not None:
+                    # First: Gymnasium's viewer without a context fails once more when deleted.
+                    context_class(*TRIAL_SIZE).free()
+                env.reset(seed=0)
+                draw(env, TRIAL_SIZE)
+        except FailedError as error:
+            cause = error.__cause__
+            if context_class is not None and isinstance(cause, Exception):
+                opengl.give_up(cause)
+            why = str(error) if cause is None or error.is_hang else describe(cause)
+            refuse("task.env_id", cfg.env_id, f"it cannot be drawn here ({why}); try {EXTRA}")

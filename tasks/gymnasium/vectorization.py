@@ -11,8 +11,10 @@ from typing import Optional, Protocol, Sequence
 from gymnasium import Env
 
 from tasks.gymnasium.buffers import Layout, Memory
-from tasks.gymnasium.chunk import Chunk, Generators
+from tasks.gymnasium.chunk import Chunk
 from tasks.gymnasium.config import GymnasiumCfg
+from tasks.gymnasium.generators import Generators
+from tasks.gymnasium.guard import RESET, STEP, FailedError, Guard
 from tasks.gymnasium.workers import WorkerPool
 
 WORTH_WORKERS_S = 2e-3
@@ -64,13 +66,14 @@ def make_stepper(cfg: GymnasiumCfg, layout: Layout, memory: Memory, num_workers:
     return Chunk(cfg, layout.view(memory), first=0)
 
 
-def choose_workers(cfg: GymnasiumCfg, num_envs: int, sample: Env) -> int:
+def choose_workers(cfg: GymnasiumCfg, num_envs: int, sample: Env, guard: Guard) -> int:
     """Give the number of worker processes, 0 for none.
 
     Args:
         cfg: settings.
         num_envs: N.
         sample: an environment to time; its state is lost.
+        guard: of the sample.
     """
     granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     most = min(cfg.num_workers or granted or 1, num_envs)
@@ -78,24 +81,34 @@ def choose_workers(cfg: GymnasiumCfg, num_envs: int, sample: Env) -> int:
         return most
     if cfg.vectorization == "sync" or most == 1:
         return 0
-    total_s = num_envs * step_s(sample)
+    total_s = num_envs * step_s(sample, guard)
     # A step takes total / W + handover * W: least at W^2 = total / handover.
     best = round(math.sqrt(total_s / HANDOVER_S))
     return min(most, best) if total_s >= WORTH_WORKERS_S else 0
 
 
-def step_s(env: Env) -> float:
-    """Time control steps of one environment under random actions, s; 0 if it fails in one."""
+def step_s(env: Env, guard: Guard) -> float:
+    """Time control steps of one environment under random actions, s; 0 if it fails in one.
+
+    Raises:
+        FailedError: if it hangs.
+    """
     count, start = 0, time.perf_counter()
     try:
-        env.action_space.seed(0)
-        env.reset(seed=0)
-        while count < TIMED_STEPS and time.perf_counter() - start < TIMED_S:
-            _, _, terminated, truncated, _ = env.step(env.action_space.sample())
-            count += 1
-            if terminated or truncated:
-                env.reset()
-    except Exception as error:  # it will fail again where the message names the environment
+        with guard(RESET):
+            env.action_space.seed(0)
+            env.reset(seed=0)
+            while count < TIMED_STEPS and time.perf_counter() - start < TIMED_S:
+                guard.at(count, STEP)
+                _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+                count += 1
+                if terminated or truncated:
+                    guard.at(count, RESET)
+                    env.reset()
+    except FailedError as error:
+        if error.is_hang:
+            raise
+        # It will fail again where the message names the environment.
         _LOG.debug("cannot be timed: %s", error)
         return 0.0
     return (time.perf_counter() - start) / max(count, 1)

@@ -6,20 +6,25 @@ import atexit
 import contextlib
 import multiprocessing
 import os
+import select
 import signal
+import time
 import traceback
 from multiprocessing.connection import Connection
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
-from tasks.gymnasium.buffers import Layout, Memory
-from tasks.gymnasium.chunk import Chunk, FailedError, Generators
-from tasks.gymnasium.config import GymnasiumCfg
+import numpy as np
 
-CLOSE_S = 5.0
-"""Time that a worker gets to close its environments before it is killed, s."""
+from tasks.errors import describe
+from tasks.gymnasium.buffers import Layout, Memory
+from tasks.gymnasium.chunk import Chunk
+from tasks.gymnasium.config import GymnasiumCfg
+from tasks.gymnasium.generators import Generators
+from tasks.gymnasium.guard import CLOSE_S, FailedError, Guard, Patience
+from tasks.gymnasium.processes import Reaper, kill_group, lead_group
+
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _WITHOUT_WORKERS = "task.vectorization=sync runs them in this process, which shows more"
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Share(NamedTuple):
@@ -27,6 +32,9 @@ class _Share(NamedTuple):
 
     process: Any
     connection: Connection
+    is_ready: Callable[[float], bool]
+    guard: Guard
+    position: np.ndarray
     start: int
     end: int
 
@@ -37,13 +45,16 @@ class _Answer(NamedTuple):
     result: Any
     error: str = ""
     traceback: str = ""
+    index: Optional[int] = None
+    is_hang: bool = False
 
 
 class WorkerPool:
     """The same as one `Chunk` of all environments, bit for bit, in several processes.
 
     Actions and results lie in shared memory; only commands go through the pipes. Workers are
-    started afresh (`spawn`): a fork would copy the locks of torch's threads in any state.
+    started afresh (`spawn`): a fork would copy the locks of torch's threads in any state. Each
+    leads a group of processes, which ends with it: what an environment has started is not left.
 
     Args:
         cfg: settings of the task.
@@ -51,27 +62,35 @@ class WorkerPool:
         num_workers: W, at most one per environment.
 
     Raises:
-        FailedError: if a worker cannot build its environments.
+        FailedError: here and in all methods but `close`: an environment failed or did not answer,
+            or its worker died. After the last two the pool is closed.
     """
 
     def __init__(self, cfg: GymnasiumCfg, layout: Layout, memory: Memory, num_workers: int) -> None:
         context = multiprocessing.get_context("spawn")
         bounds = [layout.num_envs * w // num_workers for w in range(num_workers + 1)]
-        self._env_id = cfg.env_id
+        self._cfg = cfg
         self._shares: List[_Share] = []
-        with _one_thread_each():
-            for start, end in zip(bounds, bounds[1:]):
-                ours, theirs = context.Pipe()
-                work = (theirs, cfg, layout, memory, start, end)
-                process = context.Process(target=_serve, args=work, daemon=True)
-                process.start()
-                theirs.close()  # else the pipe would outlive the worker
-                self._shares.append(_Share(process, ours, start, end))
+        self._end: Optional[FailedError] = None
+        self._reaper = Reaper()
         # Before multiprocessing's own end, which would wait for workers that wait for us.
         atexit.register(self.close)
         try:
+            with _one_thread_each():
+                for start, end in zip(bounds, bounds[1:]):
+                    ours, theirs = context.Pipe()
+                    work = (os.getpid(), theirs, cfg, layout, memory, start, end)
+                    # No daemon: those must not have children, and environments may.
+                    process = context.Process(target=_serve, args=work, daemon=False)
+                    process.start()
+                    theirs.close()  # else the pipe would outlive the worker
+                    self._reaper.add(int(process.pid or 0))
+                    position = layout.view(memory).position[start:end]
+                    guard = Guard(cfg, start, position)
+                    share = _Share(process, ours, _poll(ours), guard, position, start, end)
+                    self._shares.append(share)
             self._receive()
-        except FailedError:
+        except BaseException:
             self.close()
             raise
 
@@ -96,25 +115,30 @@ class WorkerPool:
         self._call("restore", states)
 
     def close(self) -> None:
-        """End the workers; those that do not answer are killed."""
+        """End the workers and all that they have started; those that do not end are killed."""
         for share in self._shares:
             share.connection.close()
+        end_s = time.monotonic() + CLOSE_S
         for share in self._shares:
-            share.process.join(CLOSE_S)
+            share.process.join(max(0.0, end_s - time.monotonic()))
             if share.process.is_alive():
                 share.process.kill()
-                share.process.join()
+            kill_group(share.process.pid)
+            share.process.join()
         self._shares = []
+        self._reaper.close()
         atexit.unregister(self.close)
 
     def _call(self, name: str, per_env: Optional[Sequence[Any]] = None) -> List[Any]:
         """Let every worker do the same, each with its part of `per_env`."""
+        if self._end is not None:
+            raise self._end
         for share in self._shares:
             arguments = () if per_env is None else (per_env[share.start : share.end],)
             try:
                 share.connection.send((name, arguments))
             except OSError as error:
-                raise self._death(share) from error
+                raise self._give_up(share, self._death(share)) from error
         return self._receive()
 
     def _receive(self) -> List[Any]:
@@ -122,32 +146,59 @@ class WorkerPool:
         answers = [self._answer(share) for share in self._shares]
         for answer in answers:
             if answer.error:
-                raise FailedError(answer.error) from RuntimeError(answer.traceback)
+                failure = FailedError(answer.error, answer.index, answer.is_hang)
+                raise failure from RuntimeError(answer.traceback)
         return [answer.result for answer in answers]
 
     def _answer(self, share: _Share) -> _Answer:
+        # The worker itself interrupts what Python can interrupt, and is given the time to.
+        patience = Patience(self._cfg, share.position, extra=2)
+        while not share.is_ready(patience.interval_s):
+            if patience.is_over():
+                raise self._give_up(share, share.guard.hang())
         try:
             return share.connection.recv()
         except (EOFError, OSError) as error:
-            raise self._death(share) from error
+            raise self._give_up(share, self._death(share)) from error
 
     def _death(self, share: _Share) -> FailedError:
         share.process.join(CLOSE_S)
         code = share.process.exitcode
         is_killed = code == -signal.SIGKILL
         return FailedError(
-            f"the worker of environments {share.start} to {share.end - 1} of {self._env_id} died "
-            f"(exit code {code}); "
+            f"the worker of environments {share.start} to {share.end - 1} of {self._cfg.env_id} "
+            f"died (exit code {code}); "
             + ("short of memory? use fewer num_envs" if is_killed else _WITHOUT_WORKERS)
         )
 
+    def _give_up(self, share: _Share, failure: FailedError) -> FailedError:
+        """Kill a worker and end the others, whose answers belong to nothing any more."""
+        self._end = failure
+        share.process.kill()
+        self.close()
+        return failure
+
+
+def _poll(connection: Connection) -> Callable[[float], bool]:
+    """Return what waits for a message, so and so many seconds, and says whether there is one."""
+    if not hasattr(select, "poll"):
+        return connection.poll
+    poller = select.poll()  # a tenth of the time of `connection.poll`
+    poller.register(connection.fileno(), select.POLLIN)
+    return lambda timeout_s: bool(poller.poll(1000.0 * timeout_s))
+
 
 def _serve(
-    connection: Connection, cfg: GymnasiumCfg, layout: Layout, memory: Memory, start: int, end: int
+    parent: int,
+    connection: Connection,
+    cfg: GymnasiumCfg,
+    layout: Layout,
+    memory: Memory,
+    start: int,
+    end: int,
 ) -> None:
     """Be a worker until the pipe is closed, be it by the death of the parent."""
-    for number in _STOP_SIGNALS:  # sent to all processes of a terminal or job; the parent decides
-        signal.signal(number, signal.SIG_IGN)
+    lead_group(parent)
     built = _attempt(Chunk, cfg, layout.view(memory).rows(start, end), start)
     chunk: Optional[Chunk] = built.result
     with contextlib.suppress(EOFError, OSError):
@@ -163,9 +214,11 @@ def _attempt(function: Callable[..., Any], *arguments: Any) -> _Answer:
     """Call a function; what goes wrong is part of the answer."""
     try:
         return _Answer(function(*arguments))
+    except FailedError as error:
+        behind = "\n" + traceback.format_exc()
+        return _Answer(None, str(error), behind, error.index, error.is_hang)
     except Exception as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        return _Answer(None, message, "\n" + traceback.format_exc())
+        return _Answer(None, describe(error), "\n" + traceback.format_exc())
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ IMAGE = (4, 84, 84)
 
 class Task(NamedTuple):
     name: str = "Toy-v0"
-    num_choices: int = 0
+    choices: Tuple[int, ...] = ()
     image_shape: Optional[Tuple[int, int, int]] = None
 
 
@@ -24,7 +24,7 @@ def test_q_learning_refuses_discrete_actions(algo: str):
     with pytest.raises(
         ConfigError, match=r"algo\.trainer=pql: Toy-v0 has discrete .*use algo=ppo$"
     ):
-        check_interface(composed(f"algo={algo}").algo, Task(num_choices=2))
+        check_interface(composed(f"algo={algo}").algo, Task(choices=(2,)))
 
 
 @pytest.mark.parametrize("algo", ["pql", "rl_games_ppo"])
@@ -50,7 +50,12 @@ def test_encoder_must_fit_what_is_shown(algo: str):
 
 @pytest.mark.parametrize("algo", ["ppo", "sapg", "epo", "pbt", "poem", "rl_games_ppo"])
 def test_discrete_actions_and_vectors_fit_the_rest(algo: str):
-    check_interface(composed(f"algo={algo}").algo, Task(num_choices=2))
+    check_interface(composed(f"algo={algo}").algo, Task(choices=(2,)))
+
+
+def test_rl_games_refuses_several_choices_at_once():
+    with pytest.raises(ConfigError, match=r"actions of 3 choices at once, .*use algo=ppo$"):
+        check_interface(composed("algo=rl_games_ppo").algo, Task(choices=(2, 2, 2)))
 
 
 def test_vectors_and_real_actions_fit_q_learning():

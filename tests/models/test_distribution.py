@@ -12,6 +12,7 @@ from epo.models.distribution import (
     entropy,
     kl_divergence,
     log_prob,
+    make_distribution,
 )
 
 
@@ -84,6 +85,43 @@ def test_categorical_samples_have_their_probabilities():
     share = torch.bincount(action.squeeze(-1).long(), minlength=3) / 40_000
     # Standard error of a share below 0.0025.
     torch.testing.assert_close(share, torch.tensor([0.1, 0.2, 0.7]), rtol=0.0, atol=0.01)
+
+
+def test_several_choices_equal_independent_torch_distributions():
+    sizes, none = (2, 4, 3), torch.zeros(6, 0)
+    logits, others = _random(6, 9), _random(6, 9).flip(0)
+    action = torch.stack([torch.arange(6) % n for n in sizes], -1).double()
+    first, other = (
+        [distributions.Categorical(logits=part) for part in x.split(sizes, -1)]
+        for x in (logits, others)
+    )
+    ours = make_distribution(sizes)
+    assert (ours.action_width(9), ours.log_std_width(9)) == (3, 0)
+    expected = sum(d.log_prob(a) for d, a in zip(first, action.unbind(-1)))
+    torch.testing.assert_close(ours.log_prob(action, logits, none), expected)
+    torch.testing.assert_close(ours.entropy(logits, none), sum(d.entropy() for d in first))
+    expected = sum(distributions.kl_divergence(p, q) for p, q in zip(first, other))
+    torch.testing.assert_close(ours.kl(logits, none, others, none), expected)
+    torch.testing.assert_close(ours.exact_kl(logits, none, others, none), expected)
+    assert ours.mode(logits).tolist() == [
+        [float(part.argmax()) for part in row.split(sizes)] for row in logits
+    ]
+    assert not ours.bounds(logits, 1.0).any()
+
+
+def test_samples_of_several_choices_have_their_probabilities_and_are_independent():
+    logits = torch.tensor([0.1, 0.2, 0.7, 0.4, 0.6]).log().expand(40_000, 5)
+    ours, generator = make_distribution((3, 2)), torch.Generator().manual_seed(0)
+    action = ours.sample(logits, torch.zeros(0), ours.noise(logits, generator)).long()
+    share = torch.bincount(action[:, 0] * 2 + action[:, 1], minlength=6) / 40_000
+    expected = torch.tensor([0.04, 0.06, 0.08, 0.12, 0.28, 0.42])  # products
+    # Standard error of a share below 0.0025.
+    torch.testing.assert_close(share, expected, rtol=0.0, atol=0.01)
+
+
+def test_family_follows_the_choices():
+    assert isinstance(make_distribution(()), DiagonalGaussian)
+    assert isinstance(make_distribution((5,)), Categorical)
 
 
 def test_categorical_mode_is_the_largest_logit():

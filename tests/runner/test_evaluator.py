@@ -196,7 +196,7 @@ def test_random_and_zero_actions_lie_in_the_action_space():
     assert action.shape == (500, 3)
     assert action.min() < -0.98 and action.max() > 0.98 and action.abs().max() <= 1
     assert not ZeroPolicy(spec, CPU).act(torch.zeros(500, 1), first).any()
-    choices = EnvSpec("Choice", "none", 500, 1, 1, 0.05, num_choices=3)
+    choices = EnvSpec("Choice", "none", 500, 1, 1, 0.05, choices=(3,))
     action = RandomPolicy(choices, CPU, seed=0).act(torch.zeros(500, 1), first)
     assert set(action[:, 0].tolist()) == {0.0, 1.0, 2.0}
 

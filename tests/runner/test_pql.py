@@ -292,7 +292,7 @@ def test_rules_of_minibatches_are_not_its_rules():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"num_choices": 2}, r"algo\.trainer=pql: CartPole has discrete actions"),
+        ({"choices": (2,)}, r"algo\.trainer=pql: CartPole has discrete actions"),
         ({"num_envs": 1}, r"num_envs=1: .* use at least 2"),
     ],
 )

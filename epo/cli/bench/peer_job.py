@@ -75,7 +75,7 @@ def _comparison(case: Case) -> Comparison:
     cfg = case.cfg
     check_translatable(cfg)  # rl_games need not be installed here.
     spec = spec_of(cfg)
-    if spec.num_choices or spec.image_shape is not None:
+    if spec.choices or spec.image_shape is not None:
         raise ConfigError("task", spec.name, "compared are continuous actions on vectors")
     settings = [line for line in case.variant.settings if line not in SAME]
     return Comparison(settings, cfg, spec, work_of(cfg.algo, spec))

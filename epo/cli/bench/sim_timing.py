@@ -83,8 +83,9 @@ def random_actions(env: Any, seed: int) -> Callable[[], Tensor]:
     """
     generator = torch.Generator(env.device).manual_seed(seed)
     action = torch.empty(env.spec.num_envs, env.spec.action_dim, device=env.device)
-    if env.spec.num_choices:
-        return lambda: action.random_(env.spec.num_choices, generator=generator)
+    if env.spec.choices:
+        choices = torch.tensor(env.spec.choices, device=env.device)
+        return lambda: action.uniform_(generator=generator).mul_(choices).floor_()
     return lambda: action.uniform_(-1.0, 1.0, generator=generator)
 
 

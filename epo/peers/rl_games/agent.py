@@ -142,7 +142,7 @@ def build_model(params: Mapping[str, Any], spec: EnvSpec, device: torch.device) 
             .load(params)
             .build(
                 {
-                    "actions_num": spec.num_choices or spec.action_dim,
+                    "actions_num": spec.policy_dim,
                     "input_shape": (spec.observation_dim,),
                     "num_seqs": spec.num_envs,
                     "value_size": 1,

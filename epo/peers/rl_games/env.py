@@ -51,7 +51,7 @@ class RlGamesEnv(IVecEnv):
         Returns:
             observation [N, O], reward [N], done [N] bool, and `time_outs` [N] bool among infos.
         """
-        if self.env.spec.num_choices:
+        if self.env.spec.choices:
             actions = actions.unsqueeze(-1).float()
         with self.stopwatch.section("sim"):
             step = self.env.step(actions)
@@ -75,6 +75,6 @@ class RlGamesEnv(IVecEnv):
 def make_spaces(spec: EnvSpec) -> Tuple[spaces.Space, spaces.Space]:
     """Give the spaces of observations and actions, of the Gym that this rl_games uses."""
     observation = spaces.Box(-np.inf, np.inf, (spec.observation_dim,), np.float32)
-    if spec.num_choices:
-        return observation, spaces.Discrete(spec.num_choices)
+    if spec.choices:
+        return observation, spaces.Discrete(*spec.choices)
     return observation, spaces.Box(-1.0, 1.0, (spec.action_dim,), np.float32)

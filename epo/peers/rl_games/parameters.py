@@ -58,7 +58,7 @@ def parameters(algo: AlgoCfg, spec: EnvSpec, device: str, seed: int) -> Dict[str
     Returns:
         What rl_games reads below `params`, nested as in its yaml.
     """
-    is_discrete, is_lstm = spec.num_choices > 0, algo.network.kind == "lstm"
+    is_discrete, is_lstm = bool(spec.choices), algo.network.kind == "lstm"
     settings = {**COMMON, **(DISCRETE if is_discrete else GAUSSIAN), **(LSTM if is_lstm else {})}
     for row in TRANSLATED:
         settings[row.theirs] = row.convert(reduce(getattr, row.ours.split("."), algo))

@@ -77,7 +77,7 @@ def test_what_only_one_side_can_do_is_refused(arguments: List[str], message: str
 
 
 def test_discrete_actions_are_refused(monkeypatch: pytest.MonkeyPatch):
-    spec = replace(small()[0].spec, name="Choices", num_choices=3)
+    spec = replace(small()[0].spec, name="Choices", choices=(3,))
     monkeypatch.setattr(peer_job, "spec_of", lambda cfg: spec)
     with pytest.raises(ConfigError, match="task=Choices: compared are continuous actions"):
         small()

@@ -192,7 +192,7 @@ def test_override_trains(name: str):
 
 def test_policy_chooses_the_most_likely_of_choices():
     loop = small_loop({"algo.network.kind": "mlp"})
-    spec = loop.env.spec.__class__("Fake", "none", 3, 2, 1, 0.1, num_choices=4)
+    spec = loop.env.spec.__class__("Fake", "none", 3, 2, 1, 0.1, choices=(4,))
     cpu = torch.device("cpu")
     model = build_model(parameters(loop.cfg.algo, spec, "cpu", 1), spec, cpu)
     logits = model.get_submodule("a2c_network.logits")

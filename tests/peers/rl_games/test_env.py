@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Tuple
 
 import pytest
 import torch
@@ -23,8 +23,8 @@ FLAGS = torch.tensor([False, True, False, False]), torch.tensor([False, False, T
 class FakeEnv:
     """Two of four episodes end: one for good, one by its time limit."""
 
-    def __init__(self, valid: Optional[Tensor] = None, num_choices: int = 0) -> None:
-        self.spec = dataclasses.replace(SPEC, num_choices=num_choices)
+    def __init__(self, valid: Optional[Tensor] = None, choices: Tuple[int, ...] = ()) -> None:
+        self.spec = dataclasses.replace(SPEC, choices=choices)
         self.device = torch.device("cpu")
         self.observation = torch.arange(12.0).view(4, 3)
         self.reward = torch.arange(4.0)
@@ -92,7 +92,7 @@ def test_spaces_are_those_of_the_task():
 
 
 def test_choices_become_a_column_of_indices():
-    env = FakeEnv(num_choices=5)
+    env = FakeEnv(choices=(5,))
     peer = adapted(env)
     assert peer.get_env_info()["action_space"].n == 5
     peer.step(torch.tensor([0, 4, 2, 1]))

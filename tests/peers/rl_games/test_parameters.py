@@ -93,7 +93,7 @@ def test_minibatches_are_whole_sequences():
 
 def test_network_follows_its_kind_and_the_actions():
     assert not [name for name in translated({"algo.network.kind": "mlp"}) if "rnn" in name]
-    spec = dataclasses.replace(SPEC, action_dim=1, num_choices=3)
+    spec = dataclasses.replace(SPEC, action_dim=1, choices=(3,))
     found = parameters(configured({}).algo, spec, "cpu", seed=1)
     assert found["algo"]["name"] == "a2c_discrete"
     assert found["network"]["space"] == {"discrete": {}}

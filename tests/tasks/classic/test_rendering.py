@@ -31,7 +31,7 @@ def test_what_moves_is_inside_the_frame_and_moves(task: str):
     renderer = rendering.make_renderer(env, 160, 120)
     before = renderer.draw(1)
     assert before.shape == (120, 160, 3) and before.dtype == np.uint8
-    action = torch.full((2, env.spec.action_dim), 0.0 if env.spec.num_choices else 1.0)
+    action = torch.full((2, env.spec.action_dim), 0.0 if env.spec.choices else 1.0)
     for _ in range(5):
         env.step(action)
     after = renderer.draw(1)

@@ -35,4 +35,4 @@ def random_actions(env: Any, num_steps: int, seed: int = 0) -> torch.Tensor:
     spec = env.spec
     generator = torch.Generator().manual_seed(seed)
     u = torch.rand(num_steps, spec.num_envs, spec.action_dim, generator=generator)
-    return (spec.num_choices * u).floor() if spec.num_choices else 2.2 * u - 1.1
+    return (torch.tensor(spec.choices) * u).floor() if spec.choices else 2.2 * u - 1.1

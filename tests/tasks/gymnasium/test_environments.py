@@ -11,7 +11,7 @@ import torch
 pytest.importorskip("gymnasium")
 
 from epo.runner.run_folder import runs_of
-from epo.validation import validate
+from epo.validation import resolve
 from tasks import registry
 from tasks.config import check
 from tasks.engines.config import AutoCfg
@@ -22,25 +22,26 @@ from tests.stand_in import replace_in
 from tests.tasks.gymnasium.toys import TOYS
 
 CPU = torch.device("cpu")
-# Preset: package of its simulator, O, A, choices.
+# Preset: package of its simulator, O, A, choices of each component.
 PRESETS = {
-    "BipedalWalker-v3": ("Box2D", 24, 4, 0),
-    "CarRacing-v3": ("Box2D", 4 * 64 * 64, 1, 5),
-    "CartPole-v1": (None, 4, 1, 2),
-    "HalfCheetah-v5": ("mujoco", 17, 6, 0),
-    "LunarLander-v3": ("Box2D", 8, 1, 4),
-    "LunarLanderContinuous-v3": ("Box2D", 8, 2, 0),
-    "MountainCarContinuous-v0": (None, 2, 1, 0),
+    "BipedalWalker-v3": ("Box2D", 24, 4, ()),
+    "CarRacing-v3": ("Box2D", 4 * 64 * 64, 1, (5,)),
+    "CartPole-v1": (None, 4, 1, (2,)),
+    "HalfCheetah-v5": ("mujoco", 17, 6, ()),
+    "LunarLander-v3": ("Box2D", 8, 1, (4,)),
+    "LunarLanderContinuous-v3": ("Box2D", 8, 2, ()),
+    "MountainCarContinuous-v0": (None, 2, 1, ()),
 }
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_composes_builds_and_steps(name: str):
-    package, observation_dim, action_dim, num_choices = PRESETS[name]
+    package, observation_dim, action_dim, choices = PRESETS[name]
     if package is not None:
         pytest.importorskip(package)
     cfg = composed(f"experiment=gymnasium/{name}")
-    validate(cfg)
+    cfg, choices_made = resolve(cfg, ("cpu",))
+    assert any("bootstrap_truncated=true (auto" in line for line in choices_made)
     assert (cfg.task.env_id, cfg.algo.name) == (name, "ppo")
     assert cfg.algo.ppo.bootstrap_truncated and cfg.algo.ppo.reward_scale == 1.0
     cfg.task.vectorization = "sync"
@@ -48,7 +49,7 @@ def test_preset_composes_builds_and_steps(name: str):
     spec = env.spec
     assert spec.name == name
     assert (spec.observation_dim, spec.action_dim) == (observation_dim, action_dim)
-    assert spec.num_choices == num_choices
+    assert spec.choices == choices
     assert (spec.image_shape is not None) == (cfg.algo.network.encoder == "cnn")
     first = env.reset().clone()
     step = env.step(torch.ones(2, action_dim))
@@ -65,7 +66,7 @@ def test_preset_composes_builds_and_steps(name: str):
         ("CartPole", r"did you mean CartPole-v1\?"),
         ("two words", r"Malformed environment ID.*pprint_registry"),
         ("ALE/Pong-v5", r"pip install ale-py.*task\.env_id=ale_py:ALE/Pong-v5"),
-        ("no_such_package:X-v0", r"cannot import no_such_package .*; install it"),
+        ("no_such_package:X-v0", r"there is no module no_such_package; install it, .*PYTHONPATH"),
         (f"{TOYS}Zzz-v0", r"`Zzz` doesn't exist; "),
     ],
 )
@@ -162,4 +163,4 @@ def test_auto_num_envs_is_the_tasks_own_number(monkeypatch, cores: int):
             composed("task=Gymnasium", "algo=ppo", f"device={chosen}", "task.envs_per_core=8")
         )
         assert cfg.num_envs == 8 * cores
-        assert choices[-1] == f"num_envs={8 * cores} (auto: {cores} CPU cores)"
+        assert choices[-2] == f"num_envs={8 * cores} (auto: {cores} CPU cores)"

@@ -16,7 +16,8 @@ import tasks.gymnasium.vectorization
 from epo.envs import EnvError
 from tasks.gymnasium.config import GymnasiumCfg
 from tasks.gymnasium.env import GymnasiumEnv
-from tasks.gymnasium.environments import make_env
+from tasks.gymnasium.environments import sample
+from tasks.gymnasium.guard import Guard
 from tasks.gymnasium.vectorization import choose_workers, step_s
 from tasks.gymnasium.workers import WorkerPool
 from tests.composed import REPOSITORY
@@ -53,7 +54,9 @@ def test_workers_equal_one_process_bit_for_bit():
 
 def test_failure_in_a_worker_is_one_line_with_the_traceback_behind_it():
     env = make("Broken-v0", vectorization="async", num_workers=2)
-    with pytest.raises(EnvError, match=r"^environment 0 of .* in step: Arith.* too much$") as error:
+    with pytest.raises(
+        EnvError, match=r"^environment 0 of .* in step: Arith.* too much \(step 3 "
+    ) as error:
         run(env, 3)
     failure = error.value.__cause__
     assert failure is not None and "toys.py" in str(failure.__cause__)
@@ -130,13 +133,18 @@ def test_workers_end_with_a_process_that_does_not_close(tmp_path, end: str, code
 def test_auto_takes_workers_where_steps_are_long(
     monkeypatch, vectorization: str, num_workers: int, cost_s: float, expected: int
 ):
-    monkeypatch.setattr(tasks.gymnasium.vectorization, "step_s", lambda env: cost_s)
+    monkeypatch.setattr(tasks.gymnasium.vectorization, "step_s", lambda env, guard: cost_s)
     cfg = GymnasiumCfg(
         env_id=f"{TOYS}Counting-v0", vectorization=vectorization, num_workers=num_workers
     )
-    assert choose_workers(cfg, 8, make_env(cfg)) == expected
+    guard = Guard(cfg)
+    with sample(cfg, guard) as env:
+        assert choose_workers(cfg, 8, env, guard) == expected
 
 
 def test_time_of_a_step_is_measured_and_failure_left_to_the_environments():
-    assert 0.0 < step_s(make_env(GymnasiumCfg(env_id="CartPole-v1"))) < 0.1
-    assert step_s(make_env(GymnasiumCfg(env_id=f"{TOYS}Broken-v0"))) == 0.0
+    for env_id, least_s, most_s in (("CartPole-v1", 1e-9, 0.1), (f"{TOYS}Broken-v0", 0.0, 0.0)):
+        cfg = GymnasiumCfg(env_id=env_id)
+        guard = Guard(cfg)
+        with sample(cfg, guard) as env:
+            assert least_s <= step_s(env, guard) <= most_s
