@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Optional, Sequence, Tuple
 
 from hydra.core.config_store import ConfigStore
 
@@ -99,6 +99,11 @@ def make_env(cfg: Config) -> VecEnv:
     device = torch.device(cfg.device)
     with _task_errors():
         return make(cfg.task, cfg.engine, cfg.num_envs, device, cfg.seed, cfg.num_agents)
+
+
+def imported_module(task: Any) -> Optional[str]:
+    """Return the module that a saved task's settings would import; None: only installed code."""
+    return tasks.config.imported_module(task)
 
 
 def check_drawable(cfg: Config) -> None:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import io
+import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import List
 
 import numpy as np
@@ -15,11 +19,14 @@ from omegaconf import OmegaConf
 from PIL import Image, ImageSequence
 
 from epo.__main__ import main as epo
+from epo.cli.play import trust
 from epo.config import ConfigError
 from epo.runner import checkpoint
 from epo.runner.run_folder import RunFolder, as_plain
+from epo.runner.saved_run import SavedRun
 from epo.runner.trainer import build_model
 from tasks import registry
+from tasks.config import imported_module
 from tests.composed import composed
 from tests.tasks.gymnasium.toys import TOYS
 
@@ -52,7 +59,7 @@ def test_agents_of_a_run_are_shown_with_their_episodes(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
     video = tmp_path / "a.mp4"
-    play(f"checkpoint={run}", "agent=0,2", "steps=10", f"video={video}")
+    play(f"checkpoint={run}", "agent=0,2", "steps=10", f"video={video}", "trust=true")
     printed = capsys.readouterr().out
     assert "last.pt: 600 frames of training" in printed
     assert "11 frames, 0.6 s" in printed  # 20 control steps and frames per second
@@ -96,7 +103,8 @@ def test_environment_that_fails_is_one_line_and_leaves_no_file(
         play(*DRAWN, "task.kwargs.breaks_at=3", "steps=5", f"video={tmp_path}/a.mp4")
     assert end.value.code == 1
     error = capsys.readouterr().err
-    assert "failed in render: ArithmeticError: the brush is broken; the file was not" in error
+    assert "failed in render: ArithmeticError: the brush is broken (step 3 of its episode" in error
+    assert error.endswith("of the run); the file was not written\n")
     assert not list(tmp_path.iterdir())
 
 
@@ -111,3 +119,69 @@ def test_what_does_not_fit_the_task_is_one_line(arguments: List[str], message: s
     with pytest.raises(ConfigError, match=message):
         play(*DRAWN, *arguments, f"picture={tmp_path}/a.png")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def foreign_run(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the run whose configuration names a module in the current folder."""
+    folder = tmp_path / "theirs"
+    shutil.copytree(run, folder)
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace(TOYS, "module_of_theirs:"))
+    (tmp_path / "module_of_theirs.py").write_text("from tests.tasks.gymnasium import toys\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "module_of_theirs", raising=False)
+    return folder
+
+
+@pytest.mark.parametrize("given", [[], ["task.kwargs.length=3"], ["task.max_episode_steps=4"]])
+def test_module_that_only_the_run_names_is_not_imported(foreign_run: Path, given: List[str]):
+    message = (
+        r"^checkpoint=.*last\.pt: its config\.yaml asks to import the module 'module_of_theirs'"
+    )
+    with pytest.raises(ConfigError, match=message + r".*task\.env_id=module_of_.* or trust=true$"):
+        play(f"checkpoint={foreign_run}", "steps=1", "picture=a.png", *given)
+    assert "module_of_theirs" not in sys.modules
+
+
+@pytest.mark.parametrize("given", ["trust=true", "task.env_id=module_of_theirs:Drawn-v0"])
+def test_module_that_the_user_names_or_trusts_is_imported(foreign_run: Path, given: str):
+    play(f"checkpoint={foreign_run}", "steps=1", "picture=a.png", given)
+    assert "module_of_theirs" in sys.modules and Path("a.png").exists()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("answer", ["y\n", "\n", ""])
+def test_at_a_terminal_the_user_is_asked(
+    foreign_run: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+):
+    shown = Terminal()
+    monkeypatch.setattr(trust, "sys", SimpleNamespace(stdin=Terminal(answer), stderr=shown))
+    saved = SavedRun(foreign_run)
+    if answer.startswith("y"):
+        trust.check_trust(saved, [], is_trusted=False)
+    else:
+        with pytest.raises(ConfigError, match="whose code would run"):
+            trust.check_trust(saved, [], is_trusted=False)
+    assert "imports the module 'module_of_theirs', whose code then runs. Import" in shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("settings", "module"),
+    [
+        ({"env_id": "CartPole-v1", "kwargs": {}}, None),
+        ({"env_id": "a.b:X-v0", "kwargs": {}}, "a.b"),
+        ({"env_id": "GymV26Environment-v0", "kwargs": {"env_id": "evil:X-v0"}}, "evil"),
+        ({"env_id": ["a:b"]}, "['a"),
+        ({}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_modules_that_settings_name_are_found(settings: object, module: object):
+    assert imported_module(settings) == module

@@ -37,10 +37,13 @@ def main(words: Sequence[str]) -> None:
     check(options)
     environment.register()
     # Imports torch: what came before answered at once.
+    from epo.cli.play.trust import check_trust
     from epo.envs import EnvError
     from epo.runner.saved_run import SavedRun
 
     saved = SavedRun(Path(options.checkpoint)) if options.checkpoint else None
+    if saved is not None:
+        check_trust(saved, given, options.trust)
     cfg = configuration(saved, given)
     environment.check_drawable(cfg)
     cast = Cast(options, population_of(cfg), saved)

@@ -26,6 +26,7 @@ USAGE = """usage: python -m epo play checkpoint=RUN [video=play.mp4] [name=value
   deterministic  true: agents do what they think best; false: with their training noise
   tolerance_m    success tolerance of AllegroKuka tasks; default that of the checkpoint
   captions       false: no text in the tiles
+  trust          true: import the module that the run's config.yaml names (its code runs)
 
 Everything else is a setting of the task, such as task.episode_length=300 or seed=1.
 """
@@ -58,6 +59,7 @@ class Options:
     deterministic: bool = True
     tolerance_m: Optional[float] = None
     captions: bool = True
+    trust: bool = False
 
 
 def check(options: Options) -> None:
