@@ -209,5 +209,5 @@ def sizes(spec: EnvSpec) -> Dict[str, int]:
     return {
         "observation": spec.observation_dim,
         "action": spec.action_dim,
-        "choices": spec.num_choices,
+        "choices": sum(spec.choices),
     }

@@ -164,10 +164,10 @@ def test_at_a_terminal_the_user_is_asked(
     monkeypatch.setattr(trust, "sys", SimpleNamespace(stdin=Terminal(answer), stderr=shown))
     saved = SavedRun(foreign_run)
     if answer.startswith("y"):
-        trust.check_trust(saved, [], is_trusted=False)
+        trust.check_trust(saved.settings, "last.pt", [])
     else:
         with pytest.raises(ConfigError, match="whose code would run"):
-            trust.check_trust(saved, [], is_trusted=False)
+            trust.check_trust(saved.settings, "last.pt", [])
     assert "imports the module 'module_of_theirs', whose code then runs. Import" in shown.getvalue()
 
 

@@ -25,6 +25,7 @@ USAGE = """usage: python -m epo eval RUN [agents=leader] [episodes=100] [name=va
   tolerance_m  success tolerance of AllegroKuka tasks, held from start to end; default the
                target of the curriculum
   out          JSON file to write; default eval_<checkpoint>.json in the run folder
+  trust        true: import the module that the run's config.yaml names (its code runs)
 
 Everything else is a setting of the task, such as task.episode_length=300 or device=cpu.
 """

@@ -35,6 +35,7 @@ USAGE = """usage: python -m epo export RUN [format=onnx] [agent=leader] [out=FOL
   agent   leader, an index such as 3, or all: the gene is an input, the gene bank lies beside it
   out     folder to write to; default export in the run folder
   check   true: write nothing, compare what was written before with the checkpoint once more
+  trust   true: import the module that the run's config.yaml names (its code runs)
 
 Normaliser, gene and clamp are part of the policy; the LSTM's state is input and output. Beside
 the policy lies its manifest (.json): layout and units of observation and action, control rate.

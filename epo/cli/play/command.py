@@ -11,6 +11,7 @@ from epo.cli import arguments, environment
 from epo.cli.overrides import merge, overrides
 from epo.cli.play.cast import Cast, population_of
 from epo.cli.play.options import USAGE, Options, check, frame_rate, num_steps
+from epo.cli.play.trust import check_trust
 from epo.config import Config, ConfigError
 from epo.record.progress import short
 
@@ -37,13 +38,10 @@ def main(words: Sequence[str]) -> None:
     check(options)
     environment.register()
     # Imports torch: what came before answered at once.
-    from epo.cli.play.trust import check_trust
     from epo.envs import EnvError
     from epo.runner.saved_run import SavedRun
 
     saved = SavedRun(Path(options.checkpoint)) if options.checkpoint else None
-    if saved is not None:
-        check_trust(saved, given, options.trust)
     cfg = configuration(saved, given)
     environment.check_drawable(cfg)
     cast = Cast(options, population_of(cfg), saved)
@@ -72,10 +70,12 @@ def configuration(
         base: engine and device, which are not taken over from the run.
 
     Raises:
-        ConfigError: at a wrong setting, or one that the run decides.
+        ConfigError: at a wrong setting, one that the run decides, or where the run asks to import a
+            module and nobody has agreed.
     """
     base = list(base)
     if saved is not None:
+        given = check_trust(saved.settings, str(saved.file), given)
         base += overrides({name: saved.settings[name] for name in SETTINGS})
         physics = saved.settings["engine"].get("physics")
         base += [f"engine.physics={physics}"] if physics else []

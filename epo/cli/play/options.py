@@ -59,7 +59,6 @@ class Options:
     deterministic: bool = True
     tolerance_m: Optional[float] = None
     captions: bool = True
-    trust: bool = False
 
 
 def check(options: Options) -> None:

@@ -3,44 +3,51 @@
 from __future__ import annotations
 
 import sys
-from typing import Sequence
+from typing import Any, List, Mapping, Sequence
 
 from epo.cli import environment
 from epo.cli.overrides import merge, overrides
 from epo.config import ConfigError
-from epo.runner.saved_run import SavedRun
 
+TRUST = "trust=true"
 _IDS = ("task.env_id", "task.kwargs.env_id")
 """Settings that may name a module, see `tasks.gymnasium.config.imported_module`."""
 
 
-def check_trust(saved: SavedRun, given: Sequence[str], is_trusted: bool) -> None:
-    """Refuse to import a module that only the run's own `config.yaml` names.
+def check_trust(settings: Mapping[str, Any], source: str, given: Sequence[str]) -> List[str]:
+    """Refuse to import a module that only a run's own `config.yaml` names.
 
     At a terminal the user is asked.
 
     Args:
-        saved: the run.
-        given: settings of the command line; what it names is trusted.
-        is_trusted: the user trusts the folder.
+        settings: content of the file.
+        source: checkpoint of the run, for messages.
+        given: settings of the command line; what they name is trusted, and with `trust=true`
+            everything.
+
+    Returns:
+        `given` without `trust=true`.
 
     Raises:
         ConfigError: naming the module and the way out.
     """
-    module = environment.imported_module(saved.settings["task"])
-    task = overrides({"task": saved.settings["task"]})
+    others = [word for word in given if word != TRUST]
+    module = environment.imported_module(settings["task"])
+    if module is None or len(others) < len(given):
+        return others
+    task = overrides({"task": settings["task"]})
     asking = {line for line in task if line.partition("=")[0] in _IDS}
-    if module is None or is_trusted or not asking.intersection(merge(task, given)):
-        return
-    env_id = saved.settings["task"]["env_id"]
+    if not asking.intersection(merge(task, others)):
+        return others
     if sys.stdin.isatty() and sys.stderr.isatty():
-        question = f"{saved.folder.config} imports the module {module!r}, whose code then runs."
+        question = f"config.yaml of {source} imports the module {module!r}, whose code then runs."
         print(f"{question} Import it? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
-            return
+            return others
+    env_id = settings["task"].get("env_id")
     raise ConfigError(
         "checkpoint",
-        saved.file,
+        source,
         f"its config.yaml asks to import the module {module!r}, whose code would run; if you trust "
-        f"it add task.env_id={env_id} or trust=true",
+        f"it add task.env_id={env_id} or {TRUST}",
     )

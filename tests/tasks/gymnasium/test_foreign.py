@@ -264,10 +264,11 @@ def test_forked_processes_stop_at_sigterm_although_the_run_handles_it():
 
 KILLED = """
 import os, threading
-import torch
-from tests.tasks.gymnasium.test_foreign import WORKERS, make
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # here, to spare the workers the imports
+    import torch
+    from tests.tasks.gymnasium.test_foreign import WORKERS, make
+
     env = make("Parent", num_envs=2, kwargs={"hangs": True}, **WORKERS)
     print(*(int(pid) for pid in env.reset().flatten().tolist()), flush=True)
     threading.Timer(0.5, os.kill, (os.getpid(), 9)).start()
