@@ -198,6 +198,11 @@ class Categoricals:
         """Return the index of every component's largest perturbed logit [..., C]."""
         return self.mode(mean + noise)
 
+    def encode(self, action: Tensor, dim: int) -> Tensor:
+        """Return 1 at every component's choice and 0 elsewhere."""
+        pairs = zip(action.split(1, -1), self.choices)
+        return torch.cat([self._one.encode(choice, num) for choice, num in pairs], -1)
+
     def mode(self, mean: Tensor) -> Tensor:
         """Return the index of every component's largest logit [..., C]."""
         return torch.cat([self._one.mode(logits) for logits in self._split(mean)], -1)

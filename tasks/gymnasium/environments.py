@@ -114,8 +114,9 @@ def uses_mujoco(spec: EnvSpec) -> bool:
 def control_dt_s(env: Env, frame_skip: int) -> float:
     """Return the duration of one control step, s; 1/30 where the environment does not say."""
     rate_hz = (env.metadata or {}).get("render_fps")
-    is_known = isinstance(rate_hz, (int, float)) and math.isfinite(rate_hz) and rate_hz > 0
-    return frame_skip / (float(rate_hz) if is_known else 30.0)
+    if not isinstance(rate_hz, (int, float)) or not math.isfinite(rate_hz) or rate_hz <= 0:
+        rate_hz = 30.0
+    return frame_skip / float(rate_hz)
 
 
 def episode_length(cfg: GymnasiumCfg) -> Optional[int]:

@@ -107,6 +107,8 @@ def test_several_choices_equal_independent_torch_distributions():
         [float(part.argmax()) for part in row.split(sizes)] for row in logits
     ]
     assert not ours.bounds(logits, 1.0).any()
+    encoded = ours.encode(torch.tensor([[1.0, 3.0, 0.0]]), 9)
+    assert encoded.tolist() == [[0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]]
 
 
 def test_samples_of_several_choices_have_their_probabilities_and_are_independent():

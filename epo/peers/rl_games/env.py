@@ -76,5 +76,5 @@ def make_spaces(spec: EnvSpec) -> Tuple[spaces.Space, spaces.Space]:
     """Give the spaces of observations and actions, of the Gym that this rl_games uses."""
     observation = spaces.Box(-np.inf, np.inf, (spec.observation_dim,), np.float32)
     if spec.choices:
-        return observation, spaces.Discrete(*spec.choices)
+        return observation, spaces.Discrete(spec.choices[0])
     return observation, spaces.Box(-1.0, 1.0, (spec.action_dim,), np.float32)

@@ -293,5 +293,6 @@ def test_hung_workers_and_their_children_die_with_a_killed_parent(tmp_path):
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), 1e9])
 def test_time_limits_have_a_range(value: float):
     for name in ("step_timeout_s", "start_timeout_s"):
+        settings: Any = {name: value}
         with pytest.raises(ValueError, match=rf"task\.{name}=.* above 0 and below"):
-            check(GymnasiumCfg(env_id="CartPole-v1", **{name: value}), AutoCfg())
+            check(GymnasiumCfg(env_id="CartPole-v1", **settings), AutoCfg())

@@ -98,7 +98,7 @@ def test_discrete_action_is_an_index_from_the_first_choice():
         (spaces.Discrete(3, start=-1), (3,), [2.0], 1),
         (spaces.MultiDiscrete([2, 3]), (2, 3), [1.0, 2.0], [1, 2]),
         (spaces.MultiDiscrete([2, 3], start=[5, -1]), (2, 3), [1.0, 2.0], [6, 1]),
-        (spaces.MultiDiscrete([[2, 3]]), (2, 3), [9.0, -9.0], [[1, 0]]),  # clamped
+        (spaces.MultiDiscrete(np.array([[2, 3]])), (2, 3), [9.0, -9.0], [[1, 0]]),  # clamped
         (spaces.MultiBinary(2), (2, 2), [1.0, 0.0], [1, 0]),
         (spaces.Box(-1, 3, (2,), np.int32), (5, 5), [0.0, 4.0], [-1, 3]),
         (spaces.Box(0, 255, (1,), np.uint8), (256,), [255.0], [255]),
@@ -164,7 +164,8 @@ def test_rows_are_those_of_gymnasiums_own_flatten():
     for _ in range(20):
         observation = NESTED.sample()
         observations.write(observation, row)
-        assert row.tolist() == spaces.flatten(NESTED, observation).astype(np.float32).tolist()
+        expected = np.asarray(spaces.flatten(NESTED, observation), np.float32)
+        assert row.tolist() == expected.tolist()
 
 
 def test_columns_have_names():
