@@ -13,6 +13,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.envi
 
 import torch
 
+import epo.cli.compose
+from tests.composed import quick_compose
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_commands() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    """Let commands that run in this process compose each choice of groups once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(epo.cli.compose, "compose", quick_compose)
+        yield
+
 
 @pytest.fixture(autouse=True)
 def _same_process() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]

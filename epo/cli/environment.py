@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Optional, Sequence, Tuple
 
@@ -28,6 +29,7 @@ CONFIG_DIR = Path(__file__).resolve().parents[2] / "cfg"
 """Folder that holds `config.yaml`."""
 
 
+@lru_cache(maxsize=None)  # Hydra keeps them as long as the process lives.
 def register() -> None:
     """Tell Hydra the schemas of everything in `cfg/`."""
     for schema in (epo.config, tasks.config):

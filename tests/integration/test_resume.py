@@ -19,6 +19,7 @@ def kill_after(process, metrics: Path, num_rows: int, with_signal: int) -> None:
         if metrics.exists() and metrics.read_bytes().count(b"\n") > num_rows:
             process.send_signal(with_signal)
             break
+        time.sleep(0.02)  # The run has the core meanwhile.
     process.communicate(timeout=60)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import signal
+import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping
 
@@ -251,6 +252,7 @@ def test_killed_and_resumed_run_equals_uninterrupted_run(tmp_path: Path):
         if metrics.exists() and metrics.read_bytes().count(b"\n") > 8:
             process.send_signal(signal.SIGKILL)
             break
+        time.sleep(0.02)  # The run has the core meanwhile.
     process.communicate(timeout=60)
     train([*command, "max_iterations=12", "resume=killed"], tmp_path)
     assert rows(tmp_path / "whole") == rows(tmp_path / "killed")
