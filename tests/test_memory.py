@@ -33,6 +33,7 @@ def _faults(how: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
 def test_large_tensors_are_not_handed_out_anew():
     # 40 tensors of 15,625 pages. Some are still new: the heap grows until every hole fits.

@@ -58,6 +58,7 @@ def test_value_probe_is_worth_its_reward():
     assert value_of(trainer, [0.0]) == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.slow
 def test_discount_probe_is_worth_the_discounted_reward():
     trainer = make_trainer(
         "task=ProbeDiscount", "algo=ppo", "algo.network.kind=mlp", "algo.ppo.gamma=0.8"
@@ -68,12 +69,14 @@ def test_discount_probe_is_worth_the_discounted_reward():
         assert value_of(trainer, [elapsed]) == pytest.approx(expected, abs=0.06)
 
 
+@pytest.mark.slow
 def test_policy_probe_is_solved():
     trainer = make_trainer("task=ProbePolicy", "algo=ppo", "algo.network.kind=mlp")
     # The sign is seen: at best 1, blind 0.
     assert learn(trainer, 40)[-1]["leader/episode_return"] > 0.9
 
 
+@pytest.mark.slow
 def test_memory_probe_is_solved_with_lstm_only():
     returns: Dict[str, float] = {}
     for kind, num_iterations in (("lstm", 60), ("mlp", 30)):
@@ -83,6 +86,7 @@ def test_memory_probe_is_solved_with_lstm_only():
     assert abs(returns["mlp"]) < 0.3  # the sign is gone: chance, standard error 0.09
 
 
+@pytest.mark.slow
 def test_gene_probe_is_solved_by_genes_only():
     run = ["task=ProbeGene", "algo=sapg", "num_agents=4", "algo.aggregation.mode=none"]
     with_genes = make_trainer(*run, "algo.network.kind=mlp")
@@ -97,6 +101,7 @@ def test_gene_probe_is_solved_by_genes_only():
     assert reached[1] < 0.55
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algo", ["ppo", "sapg", "epo"])
 def test_reach_improves_with_every_algorithm(algo):
     more: Dict[str, Any] = {"ppo": [], "sapg": ["num_agents=4"], "epo": ["num_agents=4"]}

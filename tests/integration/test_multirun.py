@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.composed import REPOSITORY
 
 TINY = (
@@ -27,6 +29,7 @@ def sweep(cwd: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_every_run_of_a_sweep_has_its_own_process_and_folder(tmp_path: Path):
     result = sweep(tmp_path, "seed=1,2")
     assert result.returncode == 0, result.stderr

@@ -12,6 +12,7 @@ from tests.learner.small_run import small_cfg, small_run
 TORCH = tuple(int(number) for number in torch.__version__.split(".")[:2])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(TORCH < OLDEST_TORCH, reason="this torch cannot trace the LSTM")
 @pytest.mark.parametrize("kind", ["lstm", "mlp"])
 def test_compiled_population_trains_alike(monkeypatch, kind):

@@ -72,6 +72,7 @@ def test_openmp_settings_of_epo_are_handed_on_only_if_asked(
         assert with_ours.turn()["versions"] == {**threads, **OPENMP}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", ["lstm", "mlp"])
 def test_ours_does_the_work_of_the_comparison(net: str):
     (one,) = comparisons([*SMALL, f"net={net}"], 0.002)

@@ -46,6 +46,7 @@ def test_environments_show_the_numbers_of_our_bench():
     assert num_done > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", ["lstm", "mlp"])
 def test_rl_games_does_the_work_that_ours_does(net: str):
     setup = Setup(Plan(warm_up=0, turns=2, threads=1, dones=0.1), Path(sys.executable))

@@ -60,6 +60,7 @@ def shake(sim, half, steps, is_delta, seed):
     return ever, fastest, finite
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("num_arms", "steps"), [(1, 90), (2, 45)])
 def test_random_actions_keep_every_object_sane(num_arms, steps):
     half = half_size(object_scales(SETS))

@@ -67,7 +67,11 @@ def difference(ours, theirs, name):
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
     ("num_arms", "num_envs", "goal", "wall"),
-    [(1, 48, "box", "none"), (1, 16, "bucket", "none"), (2, 16, "box", "partition")],
+    [
+        pytest.param(1, 48, "box", "none", marks=pytest.mark.slow),
+        (1, 16, "bucket", "none"),
+        pytest.param(2, 16, "box", "partition", marks=pytest.mark.slow),
+    ],
 )
 def test_engines_agree_over_a_tenth_and_a_fifth_of_a_second(num_arms, num_envs, goal, wall, device):
     half = random_half_size(num_envs)
