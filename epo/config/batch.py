@@ -68,11 +68,9 @@ def check_batch(cfg: Config, num_agents: int) -> None:
 
 def _check_size(size: int, horizon: int, num_envs: int, sequences: int, is_pbt: bool) -> None:
     """Check a size in samples: the last minibatch must not be another size than the others."""
-    if size > num_envs * horizon:
-        most = f"use at most num_envs * algo.ppo.horizon = {num_envs * horizon}"
-        way_out = f"larger than the batch; {most}"
-        if is_pbt:
-            way_out = f"a member has {num_envs} environments; use at most {num_envs * horizon}"
+    if size > sequences * horizon:
+        reason = f"a member has {num_envs} environments" if is_pbt else "larger than the batch"
+        way_out = f"{reason}; use at most {sequences * horizon}"
         raise ConfigError("algo.ppo.minibatch_size", size, way_out)
     per_minibatch = size // horizon
     if sequences % per_minibatch == 0:
