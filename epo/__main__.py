@@ -19,6 +19,7 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "export": ("epo.cli.export.command", "write a policy for controllers, and check it"),
     "play": ("epo.cli.play.command", "watch the agents of a run, or any task, as a video"),
     "plot": ("epo.cli.plot", "draw the learning curves of runs"),
+    "replay": ("epo.cli.replay", "repeat the iteration that a run failed in"),
     "runs": (
         "epo.cli.runs.command",
         "list runs, compare their settings, delete what came to nothing",

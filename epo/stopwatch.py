@@ -14,16 +14,22 @@ class Stopwatch:
 
     Args:
         device: where the timed work runs.
+
+    Attributes:
+        open_section: the innermost section that the work is in, empty outside; after an exception
+            the one that it came from.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._is_cuda = device.type == "cuda"
         self._seconds: Dict[str, float] = {}
         self._events: List[Tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
+        self.open_section = ""
 
     @contextmanager
     def section(self, name: str) -> Iterator[None]:
         """Count the time spent in the body under `name`."""
+        outer, self.open_section = self.open_section, name
         if self._is_cuda:
             start = torch.cuda.Event(enable_timing=True)
             end = torch.cuda.Event(enable_timing=True)
@@ -36,6 +42,7 @@ class Stopwatch:
             yield
             elapsed = time.perf_counter() - begin
             self._seconds[name] = self._seconds.get(name, 0.0) + elapsed
+        self.open_section = outer
 
     def read(self) -> Dict[str, float]:
         """Return seconds per section since the last call, and start again.

@@ -18,6 +18,7 @@ from epo.config.cpo import AdversaryCfg, AwacCfg, CpoCfg
 from epo.config.diagnostics import DiagnosticsCfg, HealthCfg
 from epo.config.error import ConfigError
 from epo.config.evolution import EvolutionCfg
+from epo.config.guard import GuardCfg
 from epo.config.network import NetworkCfg, NormalizerCfg
 from epo.config.pbt import PbtCfg
 from epo.config.penalty import PenaltyCfg
@@ -37,6 +38,7 @@ __all__ = [
     "CpoCfg",
     "DiagnosticsCfg",
     "EvolutionCfg",
+    "GuardCfg",
     "HealthCfg",
     "NetworkCfg",
     "NormalizerCfg",
@@ -123,6 +125,8 @@ class Config:
     """Algorithm group."""
     record: RecordCfg = field(default_factory=RecordCfg)
     """Recording group."""
+    guard: GuardCfg = field(default_factory=GuardCfg)
+    """What is done when something goes wrong."""
     num_agents: Any = "auto"
     """K, agents in the population, or `auto`: the algorithm's own number."""
     num_envs: Any = "auto"

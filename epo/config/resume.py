@@ -15,6 +15,7 @@ RESUME: Mapping[str, str] = {
     "run_dir": FREE,
     "resume": FREE,
     "record": FREE,
+    "guard": FREE,
     "device": FREE,
     "max_frames": FREE,
     "max_iterations": FREE,

@@ -135,6 +135,7 @@ NOT_NEGATIVE = (
     "algo.pql.target_sigma",
     "algo.pql.target_noise_bound",
     "algo.pql.policy_lag",
+    "guard.max_rollout_mb",
     "record.console_interval_s",
     "record.eval_frames",
     *HEALTH,

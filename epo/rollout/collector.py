@@ -65,6 +65,11 @@ class Collector:
         seed: of the action noise.
         stopwatch: gets the time of the environments as section `sim`.
         with_step_memory: keep the LSTM state of every step in the rollout.
+
+    Attributes:
+        scalars: name -> [] tensor, state of the task after the last control step.
+        num_collected: control steps of the present rollout so far.
+        is_complete: whether `collect` came to its end.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class Collector:
         self.agent = torch.arange(num_envs, device=device) // block
         self.generator = torch.Generator(device).manual_seed(seed)
         self.scalars: Dict[str, Tensor] = {}
+        self.num_collected, self.is_complete = 0, False
         self._memory = model.initial_memory(num_envs)
         self._rollout = allocate_rollout(
             cfg.horizon,
@@ -97,7 +103,7 @@ class Collector:
             model.distribution.action_width(model.policy_dim),
             model.log_std.detach(),
             self._memory,
-            with_terminal_value=cfg.bootstrap_truncated,
+            with_terminal_value=bool(cfg.bootstrap_truncated),
             with_step_memory=with_step_memory,
             with_validity=env.spec.has_invalid_steps,
         )
@@ -105,10 +111,16 @@ class Collector:
         self._rollout.observation[-1].copy_(env.reset())
         self._rollout.is_first[-1] = True
 
+    @property
+    def rollout(self) -> Rollout:
+        """The present rollout: its first `num_collected` steps are new."""
+        return self._rollout
+
     @torch.no_grad()
     def collect(self) -> Rollout:
         """Return T steps of all environments; the next call overwrites them."""
         rollout, horizon = self._rollout, self.cfg.horizon
+        self.num_collected, self.is_complete = 0, False
         rollout.observation[0].copy_(rollout.observation[-1])
         rollout.is_first[0].copy_(rollout.is_first[-1])
         rollout.memory.copy_(self._memory)
@@ -116,11 +128,17 @@ class Collector:
         with self.model.fixed_parameters():
             for t in range(horizon):
                 self._act(rollout, t, self._forward(rollout, t))
+                self.num_collected = t + 1
             rollout.value[horizon] = self._forward(rollout, horizon).value[0]
         rollout.value.copy_(self.model.denormalize_value(rollout.value))
         distribution, log_std = self.model.distribution, rollout.log_std[self.agent]
         rollout.log_prob.copy_(distribution.log_prob(rollout.action, rollout.mean, log_std))
+        self.is_complete = True
         return rollout
+
+    def mark_complete(self) -> None:
+        """Let the present rollout, which somebody else has filled, count as collected."""
+        self.num_collected, self.is_complete = self.cfg.horizon, True
 
     def _forward(self, rollout: Rollout, t: int) -> PolicyOutput:
         is_first = rollout.is_first[t]

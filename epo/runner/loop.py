@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from torch import Tensor
 
-from epo.config import Config
+from epo.config import Config, ConfigError
 from epo.envs import EnvSpec, VecEnv
 from epo.population import FitnessTracker
 from epo.record.names import agent_fitness
 from epo.record.recorder import Recorder
 from epo.runner.guard import check_finite
+from epo.runner.nonfinite import Finding
 from epo.runner.run_folder import RunFolder
 from epo.runner.snapshot import Snapshot, transfer
 from epo.stopwatch import Stopwatch
@@ -93,6 +94,37 @@ class Loop(ABC):
             ConfigError: if it is not to be had.
         """
 
+    def watched(self) -> Dict[str, Tensor]:
+        """Give numbers that must be finite beside the metrics, name -> [] tensor."""
+        return {}
+
+    def kept_state(self) -> Dict[str, Any]:
+        """Give the state that the flight recorder copies before every iteration."""
+        return self.state_dict()
+
+    def recording(self) -> Dict[str, Any]:
+        """Give the data of the present iteration, for the folder of a failure; may be empty.
+
+        `rollout` holds fields by name, `num_steps` says how many control steps were collected.
+        """
+        return {}
+
+    def play(self, recording: Dict[str, Any]) -> None:
+        """Let the next iteration learn from a complete `recording`; nobody acts.
+
+        Raises:
+            ConfigError: if it has other sizes, or this way of training cannot do it.
+        """
+        way_out = "cannot learn from a recorded rollout"
+        raise ConfigError("algo.trainer", self.cfg.algo.trainer, way_out)
+
+    def relearn(self, state: Dict[str, Any]) -> Optional[Finding]:
+        """Repeat the last update from `state` and say what was not finite first, if it is known.
+
+        The loop cannot go on afterwards.
+        """
+        return None
+
     @property
     def leader_id(self) -> int:
         """Index of the agent that the leader's numbers are of: the last one."""
@@ -134,12 +166,16 @@ class Loop(ABC):
 
     def iterate(self) -> Dict[str, float]:
         """Run one iteration and return its row of numbers."""
-        metrics = self.advance()
+        metrics, watched = self.advance(), self.watched()
         snapshot = transfer(
-            metrics, self.scalars, self.tracker.snapshot(), self.tracker.block_means()
+            {**metrics, **watched},
+            self.scalars,
+            self.tracker.snapshot(),
+            self.tracker.block_means(),
         )
         last = RunFolder(Path(str(self.cfg.run_dir))).last
         check_finite(snapshot.metrics, self.iteration + 1, last, self.optimizer_group)
+        snapshot = snapshot._replace(metrics={name: snapshot.metrics[name] for name in metrics})
         self.iteration += 1
         self.frames += self.frames_per_iteration
         self.evolve(snapshot)

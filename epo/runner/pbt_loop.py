@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -11,14 +12,18 @@ from torch import Tensor
 from epo.config import Config, ConfigError
 from epo.config.pbt import REWARD
 from epo.envs import MemberEnv, VecEnv
+from epo.learner.witness import first_nonfinite
 from epo.models.members import MemberNetworks
 from epo.population.fitness import EpisodeReturns
 from epo.population.pbt import Clock, Decision, Settings, Standing, mutate
 from epo.record.names import FRAMES_TO_GENERATION
 from epo.record.recorder import Recorder
 from epo.rollout.members import MemberCollector, part
+from epo.rollout.storage import Rollout
 from epo.runner.loop import Loop
+from epo.runner.nonfinite import Finding
 from epo.runner.pbt_member import Member, choose_rules, member_seed
+from epo.runner.recording import is_sound, play, record_rollout
 from epo.runner.seeds import derive_seed
 from epo.runner.snapshot import Snapshot
 from epo.terminal import say
@@ -69,6 +74,7 @@ class MemberLoop(Loop):
             stopwatch=self.stopwatch,
             num_terms=len(self.member_env.reward_names) if self.member_env else 0,
         )
+        self.returns: Optional[EpisodeReturns] = None
         self.clock = Clock(self.pbt.interval_frames)
         self.generator = torch.Generator().manual_seed(
             derive_seed(member_seed(cfg.seed, indices[0]), "pbt")
@@ -89,14 +95,10 @@ class MemberLoop(Loop):
     def advance(self) -> Dict[str, Tensor]:
         """Collect one rollout and let every member learn from its part."""
         with self.stopwatch.section("rollout"):
-            rollout = self.collector.collect()
-        returns, num = self.tracker.take_returns(), len(self.members)
+            rollout, self.returns = self.collect()
         with self.stopwatch.section("learn"):
             metrics = [
-                member.learner.update(
-                    part(rollout, p, num),
-                    EpisodeReturns(*(field[p : p + 1] for field in returns)),
-                )
+                member.learner.update(*self._share_of(p, rollout, self.returns))
                 for p, member in enumerate(self.members)
             ]
         signals = _stacked([member.learner.signals for member in self.members])
@@ -104,9 +106,47 @@ class MemberLoop(Loop):
         self.scalars = {**self.collector.scalars, **means}
         stacked = _stacked(metrics)
         is_finite = torch.stack([value.isfinite() for value in stacked.values()]).all(dim=0)
+        sound = [is_sound(member.model.observation_normalizer) for member in self.members]
+        is_finite, self._are_all_lost = is_finite & torch.stack(sound), ~torch.stack(sound).any()
         for member, is_fine in zip(self.members, is_finite):
             self.scalars[f"{DIVERGED}{member.index}"] = 1.0 - is_fine.double()
         return {name: _mean(value, is_finite) for name, value in stacked.items()}
+
+    def collect(self) -> Tuple[Rollout, Optional[EpisodeReturns]]:
+        """Collect what the members learn from."""
+        return self.collector.collect(), self.tracker.take_returns()
+
+    def watched(self) -> Dict[str, Tensor]:
+        """Watch the statistics of the members; one that lost them is dealt with by itself."""
+        return {"observation": torch.where(self._are_all_lost, math.nan, 0.0)}
+
+    def recording(self) -> Dict[str, Any]:
+        """Give the rollout and the returns of its episodes."""
+        return record_rollout(self.collector, self.returns)
+
+    def play(self, recording: Dict[str, Any]) -> None:
+        """Let the next iteration learn from a complete `recording`; nobody acts."""
+        rollout, returns = play(recording, self.collector)
+        self.collect = lambda: (rollout, returns)
+
+    def relearn(self, state: Dict[str, Any]) -> Optional[Finding]:
+        """Repeat the last updates from `state` and say what was not finite first."""
+        before, rollout = copy.deepcopy(state["members"]), self.collector.rollout
+        for p, member in enumerate(self.members):
+            member.load_state_dict(before[p])
+            share = self._share_of(p, rollout, self.returns)
+            found = first_nonfinite(member.learner, *share)
+            if found is not None:
+                return {**found, "agent": member.index}
+        return None
+
+    def _share_of(
+        self, p: int, rollout: Rollout, returns: Optional[EpisodeReturns]
+    ) -> Tuple[Rollout, Optional[EpisodeReturns]]:
+        """Give what the p-th member here learns from."""
+        if returns is not None:
+            returns = EpisodeReturns(*(field[p : p + 1] for field in returns))
+        return part(rollout, p, len(self.members)), returns
 
     def look(self, snapshot: Snapshot) -> None:
         """Note every member's objective.

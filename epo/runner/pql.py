@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Dict
 
@@ -20,6 +21,7 @@ from epo.learner.pql.sizes import choose_sizes
 from epo.record.recorder import Recorder
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.loop import Loop
+from epo.runner.recording import is_sound
 from epo.runner.seeds import derive_seed
 from epo.terminal import say
 
@@ -142,13 +144,24 @@ class PQLLoop(Loop):
         self.networks.load_state_dict(state["networks"])
         self.learner.policy.load_state_dict(self.networks.actor.state_dict())
 
+    def watched(self) -> Dict[str, Tensor]:
+        """Watch the statistics that observations are normalised by."""
+        return {"observation": torch.where(is_sound(self.networks.normalizer), 0.0, math.nan)}
+
+    def kept_state(self) -> Dict[str, Any]:
+        """Leave out the replay buffer, which is refilled after a failure."""
+        return self._state(with_replay=False)
+
     def state_dict(self) -> Dict[str, Any]:
         """Everything that changes; of the replay buffer only with `algo.pql.save_replay`."""
+        return self._state(self.cfg.algo.pql.save_replay)
+
+    def _state(self, with_replay: bool) -> Dict[str, Any]:
         return {
             **super().state_dict(),
             "learner": self.learner.state_dict(),
             "collector": self.collector.state_dict(),
-            "replay": self.replay.state_dict(self.cfg.algo.pql.save_replay),
+            "replay": self.replay.state_dict(with_replay),
         }
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:

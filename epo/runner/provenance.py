@@ -45,6 +45,14 @@ def command_line() -> str:
     return f"cd {shlex.quote(os.getcwd())} && {shell(words + redact_words(sys.argv[1:]))}"
 
 
+def module_command(module: str, *arguments: str) -> str:
+    """Give `python -m <module> ...` as a line that works from any folder."""
+    path = [str(SOURCE_ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    words = [sys.executable, "-m", module, *arguments]
+    where = f"cd {shlex.quote(os.getcwd())} && PYTHONPATH="
+    return f"{where}{shlex.quote(os.pathsep.join(filter(None, path)))} {shell(words)}"
+
+
 def describe_session(git: Optional[GitState]) -> str:
     """Give the paragraph of `command.txt` about one session of a run."""
     now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")

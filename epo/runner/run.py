@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
+import traceback
 from importlib import import_module
 from pathlib import Path
 from typing import Callable
 
 from epo.config import Config
-from epo.envs import EnvError, VecEnv
+from epo.envs import VecEnv
 from epo.memory import keep_freed_memory
 from epo.quoting import assignment, python, shell
 from epo.record.progress import RunPlan, clock, short
 from epo.record.recorder import Recorder, build_recorder
-from epo.redact import redact_words
+from epo.redact import redact, redact_words
 from epo.rollout.staggered import stagger
 from epo.runner import checkpoint
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.evaluation import Evaluation
 from epo.runner.fit import load_weights, restore
+from epo.runner.flight_recorder import FlightRecorder, message, one_line, parts
 from epo.runner.guard import NonFiniteError, StopSignal
 from epo.runner.loop import Loop
 from epo.runner.run_folder import RunFolder, as_recorded
@@ -77,7 +80,10 @@ def run(cfg: Config, make_env: Callable[[Config], VecEnv]) -> int:
             trainer.recorder = recorder
             return Session(trainer, start.folder, recorder).run()
     finally:
-        env.close()
+        try:
+            env.close()
+        except Exception as error:  # nothing is lost any more
+            say(f"warning: {env.spec.name} does not close ({one_line(error)})", is_error=True)
 
 
 def make_loop(cfg: Config, env: VecEnv, recorder: Recorder) -> Loop:
@@ -99,6 +105,7 @@ class Session:
         self.trainer = trainer
         self.folder = folder
         self.recorder = recorder
+        self.flight = FlightRecorder(folder, trainer.cfg.guard)
 
     def run(self) -> int:
         """Return 0 at a limit, 130 or 143 after a signal, 1 if training or saving failed."""
@@ -106,10 +113,11 @@ class Session:
         with StopSignal() as stop:
             try:
                 while not trainer.is_finished() and not stop:
+                    self.flight.keep(trainer)
                     trainer.iterate()
                     self._save_when_due()
-            except (NonFiniteError, EnvError) as error:
-                return self._fail(str(error))
+            except (Exception, SystemExit) as error:  # an environment may call sys.exit
+                return self._fail_iteration(error)
             try:
                 self._save_last()
             except (CheckpointError, NonFiniteError) as error:
@@ -138,6 +146,22 @@ class Session:
 
     def _save_last(self) -> None:
         self.folder.save_last(self.trainer.state_dict(), self.trainer.cfg.record.keep_last)
+
+    def _fail_iteration(self, error: BaseException) -> int:
+        """Keep what was learned, write down what happened, and say so in one line."""
+        state, kept = self.flight.state, ""
+        if state is not None and state["iteration"] > 0:
+            kept = f"iteration {state['iteration']} is saved"
+            try:
+                self.folder.save_last(state, self.trainer.cfg.record.keep_last)
+            except Exception as failure:  # a full disk, or a device that answers no more
+                kept = f"iteration {state['iteration']} could not be saved ({one_line(failure)})"
+        failure = self.flight.write(self.trainer, error)
+        if state is not None:
+            self.trainer.iteration, self.trainer.frames = state["iteration"], state["frames"]
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            say(redact("".join(traceback.format_exception(*parts(error)))), is_error=True)
+        return self._fail(message(error, failure, kept))
 
     def _fail(self, message: str) -> int:
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+import copy
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -11,15 +12,20 @@ from epo.config import AlgoCfg, Config
 from epo.config.interface import check_interface
 from epo.envs import VecEnv
 from epo.learner.ppo import PPO
+from epo.learner.witness import first_nonfinite
 from epo.models.actor_critic import ActorCritic
 from epo.models.distribution import make_distribution
 from epo.models.precision import trunk_dtype
 from epo.population import Evolution, gene_distance
+from epo.population.fitness import EpisodeReturns
 from epo.population.settings import trains_genes
 from epo.record.names import FRAMES_TO_GENERATION
 from epo.record.recorder import Recorder
 from epo.rollout.collector import Collector
+from epo.rollout.storage import Rollout
 from epo.runner.loop import Loop
+from epo.runner.nonfinite import Finding
+from epo.runner.recording import play, record_rollout, watch
 from epo.runner.seeds import derive_seed
 from epo.runner.snapshot import Snapshot
 
@@ -82,6 +88,7 @@ class Trainer(Loop):
         )
         if cfg.compile:
             self.learner.objective.compile()
+        self.returns: Optional[EpisodeReturns] = None
         gene = self.model.gene
         self.evolution = Evolution(
             algo.evolution,
@@ -99,14 +106,38 @@ class Trainer(Loop):
     def advance(self) -> Dict[str, Tensor]:
         """Collect one rollout and learn from it."""
         with self.stopwatch.section("rollout"):
-            rollout = self.collector.collect()
+            rollout, self.returns = self.collect()
         with self.stopwatch.section("learn"):
-            metrics = self.learner.update(rollout, self.tracker.take_returns())
+            metrics = self.learner.update(rollout, self.returns)
         # What may be NaN goes with the state of the task: it is recorded, but stops no run.
         self.scalars = {**self.collector.scalars, **self.learner.signals}
         if self.model.gene is not None:
             metrics["population/gene_distance"] = gene_distance(self.model.gene).mean
         return metrics
+
+    def collect(self) -> Tuple[Rollout, Optional[EpisodeReturns]]:
+        """Collect what the update learns from."""
+        return self.collector.collect(), self.tracker.take_returns()
+
+    def watched(self) -> Dict[str, Tensor]:
+        """Watch what the next rollout begins with and what it is normalised by."""
+        return {"observation": watch(self.model, self.collector)}
+
+    def recording(self) -> Dict[str, Any]:
+        """Give the rollout and the returns of its episodes."""
+        return record_rollout(self.collector, self.returns)
+
+    def play(self, recording: Dict[str, Any]) -> None:
+        """Let the next iteration learn from a complete `recording`; nobody acts."""
+        rollout, returns = play(recording, self.collector)
+        self.collect = lambda: (rollout, returns)
+
+    def relearn(self, state: Dict[str, Any]) -> Optional[Finding]:
+        """Repeat the last update from `state` and say what was not finite first."""
+        before = copy.deepcopy(state)  # optimisers keep the tensors that they are given
+        self.load_policy(before)
+        self.learner.load_state_dict(before["learner"])
+        return first_nonfinite(self.learner, self.collector.rollout, self.returns)
 
     def evolve(self, snapshot: Snapshot) -> None:
         """Let a generation happen if it is time, between two iterations."""

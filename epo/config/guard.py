@@ -1,0 +1,17 @@
+"""What a run does when something goes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class GuardCfg:
+    """The flight recorder, and numbers that are not finite (docs/failures.md)."""
+
+    flight_recorder: bool = True
+    """Keep the state before every iteration in memory. At a failure it is saved as `last.pt`, and
+    `failure/<time>/` in the run folder shows what happened; off, all since the last checkpoint is
+    lost. It costs one copy of networks, optimiser and environments, and below 1 % of the time."""
+    max_rollout_mb: int = 512
+    """Largest rollout that is written to the folder of a failure, MB."""

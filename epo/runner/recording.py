@@ -1,0 +1,62 @@
+"""What an iteration leaves for the folder of a failure, and how it is repeated from there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import Any, Dict, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from epo.config import ConfigError
+from epo.models.actor_critic import ActorCritic
+from epo.models.normalizer import RunningNormalizer
+from epo.population.fitness import EpisodeReturns
+from epo.rollout.collector import Collector
+from epo.rollout.storage import Rollout
+
+
+def record_rollout(collector: Collector, returns: Optional[EpisodeReturns]) -> Dict[str, Any]:
+    """Give the present rollout as plain types; nothing is copied."""
+    rollout = collector.rollout
+    tensors = {field.name: getattr(rollout, field.name) for field in fields(rollout)}
+    return {
+        "rollout": {name: value for name, value in tensors.items() if value is not None},
+        "num_steps": collector.num_collected,
+        "is_complete": collector.is_complete,
+        "returns": None if returns is None else tuple(returns),
+    }
+
+
+def play(
+    recording: Dict[str, Any], collector: Collector
+) -> Tuple[Rollout, Optional[EpisodeReturns]]:
+    """Put a complete recording in the place of the present rollout.
+
+    Raises:
+        ConfigError: if it has other sizes.
+    """
+    rollout, device = collector.rollout, collector.env.device
+    for name, value in recording["rollout"].items():
+        own = getattr(rollout, name)
+        if own is None or own.shape != value.shape:
+            raise ConfigError("rollout", name, f"has the shape {tuple(value.shape)}, see config")
+        own.copy_(value)
+    collector.mark_complete()
+    returns = recording["returns"]
+    if returns is not None:
+        returns = EpisodeReturns(*(value.to(device) for value in returns))
+    return rollout, returns
+
+
+@torch.no_grad()
+def watch(model: ActorCritic, collector: Collector) -> Tensor:
+    """Return [] 0 if the last observations and the statistics of all are finite, else NaN."""
+    is_fine = torch.isfinite(collector.rollout.observation[-1]).all()
+    return torch.where(is_fine & is_sound(model.observation_normalizer), 0.0, math.nan)
+
+
+def is_sound(normalizer: RunningNormalizer) -> Tensor:
+    """Tell [] whether the statistics are finite."""
+    return torch.isfinite(normalizer.mean).all() & torch.isfinite(normalizer.var).all()
