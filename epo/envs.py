@@ -30,6 +30,8 @@ class EnvSpec:
         image_shape: channels, height and width of an observation that is an image of values in
             [0, 255], flattened to O; None: it is a vector.
         has_invalid_steps: `Step.valid` is given.
+        metrics: names that `Step.metrics` may have, so that a setting that names one is refused
+            before the run begins; empty: they are known after the first step only.
     """
 
     name: str
@@ -42,6 +44,7 @@ class EnvSpec:
     choices: Tuple[int, ...] = ()
     image_shape: Optional[Tuple[int, int, int]] = None
     has_invalid_steps: bool = False
+    metrics: Tuple[str, ...] = ()
 
     @property
     def policy_dim(self) -> int:

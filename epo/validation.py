@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import difflib
 import os
+import shutil
 from functools import reduce
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
@@ -118,6 +119,8 @@ def resolve(cfg: Config, devices: Sequence[str] = ("cuda", "cpu")) -> Tuple[Conf
         if cfg.precision == "bf16":
             choices.append("precision=bf16 (auto: the processor multiplies bfloat16)")
     validate(cfg)
+    if cfg.compile:
+        _check_compiler(cfg.device)
     return cfg, choices
 
 
@@ -233,6 +236,18 @@ def _check_cuda(device: str, num_devices: int) -> None:
         raise ConfigError(
             "device", device, f"there are {num_devices}; use cuda:0 to cuda:{num_devices - 1}"
         )
+
+
+def _check_compiler(device: str) -> None:
+    """Check that torch.compile finds what it calls: C++ on a CPU, C around kernels on CUDA."""
+    variable, program = ("CXX", "g++") if device == "cpu" else ("CC", "gcc")
+    names = [os.environ.get(variable) or program]
+    if device != "cpu":  # Triton takes what it finds
+        names.append("clang")
+    if not any(shutil.which(name) for name in names):
+        way_out = f"torch.compile finds no {names[0]}; install g++ (Debian, Ubuntu: apt install "
+        way_out += f"g++), name a compiler in {variable}, or use compile=false"
+        raise ConfigError("compile", "true", way_out)
 
 
 def _check_paths(cfg: Config) -> None:

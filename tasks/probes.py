@@ -50,6 +50,7 @@ class Probe:
             observation_dim=self.observation_dim,
             action_dim=self.action_dim,
             control_dt_s=0.05,
+            metrics=tuple(self.metric_names),
         )
         self.device = device
         self.num_agents = num_agents

@@ -72,6 +72,8 @@ RANGES: Mapping[str, Range] = {
     "task.pixels.side": Range(1, 10**4),
     "task.pixels.frame_stack": Range(1, 1000),
     "task.solved_return": Range(-math.inf, math.inf),
+    "task.step_timeout_s": Range(1e-3, LARGE),
+    "task.start_timeout_s": Range(1e-3, LARGE),
     "task.num_workers": Range(1, 10**4),
     "task.envs_per_core": SIZE,
     # classic

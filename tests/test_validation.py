@@ -29,6 +29,10 @@ IMPOSSIBLE = [
         {"num_envs": 64, "algo.ppo.minibatch_size": 2048},
         r"minibatch_size=2048: larger than the batch; use at most 1040$",
     ),
+    (
+        {"num_agents": 1, "num_envs": 1, "algo.ppo.horizon": 1},
+        "horizon=1: a batch of one sample has no spread; use at least 2, or more num_envs",
+    ),
     ({"num_envs": 64, "algo.ppo.num_minibatches": 65}, r"num_minibatches=65: .* num_envs=64"),
     ({"algo.aggregation.mode": "leader"}, "mode=leader: unknown; did you mean leader_follower"),
     ({"algo.network.kind": "gru"}, r"kind=gru: unknown \(choices: lstm, mlp\)"),
@@ -155,6 +159,18 @@ def test_absent_cuda_device_is_refused(monkeypatch, device, num_devices, message
     monkeypatch.setattr(epo.validation, "_num_cuda_devices", lambda: num_devices)
     with pytest.raises(ConfigError, match=message):
         resolve(composed(f"device={device}"))
+
+
+@pytest.mark.parametrize(("device", "name"), [("cpu", "CXX"), ("cuda", "CC")])
+def test_compile_without_a_compiler_is_refused(monkeypatch, device: str, name: str):
+    monkeypatch.setattr(epo.validation, "_num_cuda_devices", lambda: 1)
+    monkeypatch.setenv("PATH", "")
+    for variable in ("CXX", "CC"):
+        monkeypatch.delenv(variable, raising=False)
+    cfg = composed("algo=ppo", f"device={device}", "num_envs=64", "compile=true")
+    with pytest.raises(ConfigError, match=rf"compile=true: .*install g\+\+.*{name}, or use"):
+        resolve(cfg)
+    resolve(composed("algo=ppo", f"device={device}", "num_envs=64"))
 
 
 def test_resolve_refuses_minibatches_that_the_chosen_batch_cannot_fill(monkeypatch):

@@ -56,6 +56,9 @@ def check_batch(cfg: Config, num_agents: int) -> None:
         return
     is_pbt = algo.trainer == "pbt"
     num_envs = cfg.num_envs // num_agents if is_pbt else cfg.num_envs
+    if num_envs * ppo.horizon < 2:
+        way_out = "a batch of one sample has no spread; use at least 2, or more num_envs"
+        raise ConfigError("algo.ppo.horizon", ppo.horizon, way_out)
     if size is not None:
         sequences = num_sequences(algo, num_envs, 1 if is_pbt else num_agents)
         _check_size(size, ppo.horizon, num_envs, sequences, is_pbt)

@@ -49,6 +49,8 @@ RESUME: Mapping[str, str] = {
     "task.frame_skip": FIXED,
     "task.pixels": FIXED,
     "task.vectorization": FREE,
+    "task.step_timeout_s": FREE,
+    "task.start_timeout_s": FREE,
     "task.num_workers": FREE,
     "task.envs_per_core": FREE,
     "task.subtask": FIXED,

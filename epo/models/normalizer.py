@@ -37,7 +37,10 @@ class RunningNormalizer(nn.Module):
 
     @torch.no_grad()
     def update(self, x: Tensor) -> None:
-        """Merge a batch `x` [..., D] of at least two vectors into the statistics."""
+        """Merge a batch `x` [..., D] of at least two vectors into the statistics.
+
+        A batch whose mean or variance is not finite changes nothing.
+        """
         if not self.is_enabled:
             return
         flat = x.reshape(-1, x.shape[-1])
@@ -49,9 +52,12 @@ class RunningNormalizer(nn.Module):
         second_moment = (
             self.var * self.count + batch_var * num + delta.square() * self.count * num / total
         )
-        self.mean.add_(delta * (num / total))
-        self.var.copy_(second_moment / total)
-        self.count.copy_(total)
+        # A batch with an infinity in it would stay in the statistics for good: it is left out,
+        # and whoever watches the batch says so. No wait for the device.
+        is_sound = second_moment.isfinite().all() & delta.isfinite().all()
+        self.mean.add_(torch.where(is_sound, delta * (num / total), 0.0))
+        self.var.copy_(torch.where(is_sound, second_moment / total, self.var))
+        self.count.copy_(torch.where(is_sound, total, self.count))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` [..., D] in standard deviations from the mean, clamped to +-clip."""

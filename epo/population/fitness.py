@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -164,6 +164,18 @@ def identity(sums: Tensor) -> Tensor:
     return sums
 
 
+def check_metric(setting: str, name: str, metrics: Sequence[str]) -> None:
+    """Refuse a metric that the task does not have; every task has those that are counted here.
+
+    Raises:
+        ConfigError: with the names to choose from.
+    """
+    names = sorted({*metrics, "episode_return", "episode_length"})
+    if name not in names:
+        way_out = f"is not a metric of this task; choose one of {', '.join(names)}"
+        raise ConfigError(setting, name, way_out)
+
+
 class FitnessTracker:
     """Follow the episodes of all environments, on their device and without any sync.
 
@@ -178,6 +190,7 @@ class FitnessTracker:
         num_agents: int,
         device: torch.device,
         fitness_metric: str = "fitness",
+        metrics: Sequence[str] = (),
     ) -> None:
         """Start with nothing known.
 
@@ -188,9 +201,11 @@ class FitnessTracker:
             fitness_metric: the metric that is the fitness: `auto` is the task's
                 `successes` if it counts them and else its `fitness`; one of the task's, or
                 "episode_return".
+            metrics: of the task, as far as they are known before the first step.
 
         Raises:
             ValueError: if the agents cannot own equally many environments.
+            ConfigError: if the task has no such metric.
         """
         if num_envs % num_agents:
             nearest = max(1, num_envs // num_agents) * num_agents
@@ -202,6 +217,8 @@ class FitnessTracker:
         self.envs_per_agent = num_envs // num_agents
         self.device = device
         self.fitness_metric = fitness_metric
+        if metrics and fitness_metric != "auto":
+            check_metric("algo.evolution.fitness_metric", fitness_metric, metrics)
         self._names: Tuple[str, ...] = ()
         self._last = torch.zeros(0, num_envs, device=device)  # [metrics, N]
         self._is_known = torch.zeros(num_envs, dtype=torch.bool, device=device)
@@ -317,12 +334,7 @@ class FitnessTracker:
         names = tuple({**step.metrics, "episode_return": 0, "episode_length": 0})
         if self.fitness_metric == "auto":
             self.fitness_metric = "successes" if "successes" in names else "fitness"
-        if self.fitness_metric not in names:
-            raise ConfigError(
-                "algo.evolution.fitness_metric",
-                self.fitness_metric,
-                f"is not a metric of this task; choose auto or one of {', '.join(sorted(names))}",
-            )
+        check_metric("algo.evolution.fitness_metric", self.fitness_metric, names)
         self._names = names
         self._last = self._last.new_zeros(len(names), len(self._return))
 

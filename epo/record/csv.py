@@ -193,25 +193,23 @@ def truncate(run_dir: Path, iteration: int) -> List[str]:
 
 
 def _truncate(path: Path, iteration: int) -> List[str]:
-    if not path.exists():
-        return []
+    found: List[str] = []
     columns = header(path)
-    if "iteration" not in columns:
-        if path.is_file() and b"\n" not in path.read_bytes():  # not even a whole header
-            path.unlink()
-            return []
-        return [f"{path} is damaged; it is set aside as {set_aside(path).name}"]
-    _rewrite(path, columns, lambda row: _iteration(row) <= iteration)
-    if path.name != METRICS or iteration < 1:
-        return []
-    present = {int(row["iteration"]) for row in rows(path)}
-    missing = iteration - len(present)
-    if missing <= 0:
-        return []
-    return [
-        f"{missing} of {iteration} rows are missing in {path} (damaged, or lost with the power); "
-        f"the last one before the checkpoint is of iteration {max(present, default=0)}"
-    ]
+    if "iteration" in columns:
+        _rewrite(path, columns, lambda row: _iteration(row) <= iteration)
+    elif path.is_file() and b"\n" not in path.read_bytes():  # not even a whole header
+        path.unlink()
+    elif path.exists():
+        found.append(f"{path} is damaged; it is set aside as {set_aside(path).name}")
+    if path.name == METRICS and iteration > 0:
+        present = {int(row["iteration"]) for row in rows(path)}
+        missing = iteration - len(present)
+        if missing > 0:
+            found.append(
+                f"{missing} of {iteration} rows are missing in {path} (damaged, or lost with the "
+                f"power); the last one is of iteration {max(present, default=0)}"
+            )
+    return found
 
 
 def header(path: Path) -> List[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, List, Mapping, Optional, Sequence
 
-from epo.config import RecordCfg
+from epo.config import ConfigError, RecordCfg
 from epo.record.guarded import Guarded
 from epo.record.progress import RunPlan
 from epo.record.sink import Sink
@@ -47,6 +48,22 @@ class Recorder:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def check_packages(cfg: RecordCfg) -> None:
+    """Refuse a sink whose package is missing, before anything is written.
+
+    Raises:
+        ConfigError: naming the setting and what to install.
+    """
+    for setting, is_wanted, package, extra in (
+        ("tensorboard", cfg.tensorboard, "tensorboard", "tensorboard"),
+        ("wandb", cfg.wandb != "disabled", "wandb", "'epo[wandb]'"),
+    ):
+        if is_wanted and find_spec(package) is None:
+            off = "disabled" if setting == "wandb" else "false"
+            way_out = f"the package is missing: pip install {extra}, or record.{setting}={off}"
+            raise ConfigError(f"record.{setting}", str(getattr(cfg, setting)).lower(), way_out)
 
 
 def build_recorder(

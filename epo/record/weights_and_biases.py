@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import secrets
 from pathlib import Path
 from typing import Any, Mapping, cast
@@ -38,6 +39,10 @@ class Wandb:
         id_file = run_dir / ID_FILE
         if not id_file.exists():
             write_text(id_file, secrets.token_hex(4) + "\n")
+        # By itself W&B would take the command line, the git remote, the diff and what is printed:
+        # it gets what the run folder holds, and nothing else. Old versions know fewer of these.
+        for name in ("WANDB__DISABLE_META", "WANDB_DISABLE_CODE"):
+            os.environ[name] = "true"
         try:
             self._run = wandb.init(
                 project=cfg.wandb_project,
@@ -49,6 +54,7 @@ class Wandb:
                 mode=cast(Any, cfg.wandb),
                 dir=str(run_dir),
                 config=dict(config),
+                settings={"disable_git": True, "console": "off"},
             )
         except wandb.Error as error:
             raise ConfigError(

@@ -53,6 +53,7 @@ class Loop(ABC):
             int(cfg.num_agents),
             env.device,
             cfg.algo.evolution.fitness_metric,
+            env.spec.metrics,
         )
         self.scalars: Dict[str, Tensor] = {}
         self.evaluation: Optional[Evaluation] = None

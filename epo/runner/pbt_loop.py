@@ -9,12 +9,12 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from epo.config import Config, ConfigError
+from epo.config import Config
 from epo.config.pbt import REWARD
 from epo.envs import MemberEnv, VecEnv
 from epo.learner.witness import first_nonfinite
 from epo.models.members import MemberNetworks
-from epo.population.fitness import EpisodeReturns
+from epo.population.fitness import EpisodeReturns, check_metric
 from epo.population.pbt import Clock, Decision, Settings, Standing, mutate
 from epo.record.names import FRAMES_TO_GENERATION
 from epo.record.recorder import Recorder
@@ -50,6 +50,8 @@ class MemberLoop(Loop):
     ) -> None:
         super().__init__(cfg, env, recorder)
         self.pbt, num_here = cfg.algo.pbt, len(indices)
+        if env.spec.metrics:
+            check_metric("algo.pbt.objective", self.pbt.objective, env.spec.metrics)
         self.share = env.spec.num_envs // num_here
         self.member_env = env if isinstance(env, MemberEnv) else None
         if self.member_env is not None:
@@ -155,10 +157,7 @@ class MemberLoop(Loop):
             ConfigError: if the task has no such metric.
         """
         name = self.pbt.objective
-        if name not in snapshot.blocks:
-            choices = ", ".join(sorted(snapshot.blocks))
-            way_out = f"is not a metric of this task; choose one of {choices}"
-            raise ConfigError("algo.pbt.objective", name, way_out)
+        check_metric("algo.pbt.objective", name, list(snapshot.blocks))
         known = snapshot.fitness.is_known.tolist()
         for member, value, is_known in zip(self.members, snapshot.blocks[name].tolist(), known):
             is_lost = snapshot.scalars[f"{DIVERGED}{member.index}"] > 0.0

@@ -15,7 +15,7 @@ from epo.envs import VecEnv
 from epo.memory import keep_freed_memory
 from epo.quoting import assignment, python, shell
 from epo.record.progress import RunPlan, clock, short
-from epo.record.recorder import Recorder, build_recorder
+from epo.record.recorder import Recorder, build_recorder, check_packages
 from epo.redact import redact, redact_words
 from epo.rollout.staggered import stagger
 from epo.runner import checkpoint
@@ -70,6 +70,7 @@ def run(cfg: Config, make_env: Callable[[Config], VecEnv]) -> int:
             restore(trainer, state, start.folder.last)
         elif weights is not None:
             load_weights(trainer, weights, Path(str(cfg.checkpoint)))
+        check_packages(cfg.record)
         # Nothing on the disk has changed so far: whatever can be refused has been.
         start.begin(cfg, env.spec.versions)
         trainer.begin()

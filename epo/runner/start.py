@@ -17,6 +17,9 @@ from epo.runner.checkpoint import CheckpointError
 from epo.runner.run_folder import RunFolder, as_recorded, default_run_dir, runs_of
 from epo.terminal import say
 
+UNKNOWN = "(none)"
+"""Value of a setting that a configuration does not have."""
+
 
 class RunStart:
     """Where a run begins.
@@ -113,7 +116,8 @@ def find_start(cfg: Config) -> RunStart:
         return RunStart(folder, [], note if cfg.resume == "auto" else "")
     earlier.check_free()
     chosen = _chosen(cfg, earlier)
-    changes = differences(earlier.read_config() or {}, as_recorded(cfg))
+    saved = _saved_config(earlier)
+    changes = {} if saved is None else differences(saved, as_recorded(cfg))
     end = limits_reached(cfg, earlier.read_summary()) if chosen == earlier.checkpoints() else ""
     if end:
         note = f"{earlier.path} is finished ({end}); raise the limit, or use resume=never"
@@ -157,7 +161,7 @@ def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> Dict[str
     old, new = _flat(saved), _flat(wanted)
     changes = {}
     for name in sorted({*old, *new}):
-        before, now = old.get(name, "(none)"), new.get(name, "(none)")
+        before, now = old.get(name, UNKNOWN), new.get(name, UNKNOWN)
         if before != now and _rule(name) != FREE:
             changes[name] = f"{name}={now}, was {before}"
     return changes
@@ -183,9 +187,15 @@ def _earlier_run(cfg: Config) -> Optional[RunFolder]:
     return folder
 
 
+def _saved_config(folder: RunFolder) -> Optional[Dict[str, Any]]:
+    """Give the configuration of a run; None if it cannot be read or is none."""
+    saved = folder.read_config()
+    return saved if saved is not None and {"task", "algo"} <= saved.keys() else None
+
+
 def _check_command(cfg: Config, folder: RunFolder) -> None:
     """Refuse what the run cannot go on with."""
-    saved = folder.read_config()
+    saved = _saved_config(folder)
     if saved is None:
         if cfg.resume == "auto":
             way_out = f"{folder.config} cannot be read, so nobody knows whether this is its "
@@ -196,7 +206,8 @@ def _check_command(cfg: Config, folder: RunFolder) -> None:
     refused = []
     for name, text in differences(saved, as_recorded(cfg)).items():
         reason = no_effect(cfg, name)
-        if cfg.resume == "auto" or _rule(name) == FIXED:
+        # What an earlier epo did not know was not chosen either.
+        if cfg.resume == "auto" or (_rule(name) == FIXED and not text.endswith(UNKNOWN)):
             refused.append(text)
         elif reason:
             refused.append(f"{text}, but {reason}")

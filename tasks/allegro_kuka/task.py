@@ -30,6 +30,11 @@ from tasks.engines.simulator import Simulator
 
 FLOOR_M = 0.1
 """An object centre below this height ends the episode, m."""
+METRICS = (
+    *("fitness", "successes", "lifted", "closest_keypoint_distance"),
+    "success_tolerance",  # where every agent has a curriculum of its own
+)
+"""Names of `Step.metrics`."""
 _KEPT = ("targets", "force", "force_probability", "goal_pose")
 """Tensors that outlive a step, besides bookkeeping and curriculum."""
 
@@ -91,6 +96,7 @@ class AllegroKuka:
             action_dim=num_joints,
             control_dt_s=sim.control_dt_s,
             versions=sim.versions,
+            metrics=METRICS,
         )
         self._points = site_points(cfg.num_arms, self.device)
         nominal = keypoint_points(cfg.subtask, objects.half_size(object_scale), cfg.keypoint_scale)

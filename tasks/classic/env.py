@@ -66,6 +66,7 @@ class ClassicEnv:
             action_dim=self.task.action_dim,
             control_dt_s=self.task.control_dt_s,
             choices=(self.task.num_choices,) if self.task.num_choices else (),
+            metrics=("fitness", *filter(None, [self.task.success_metric])),
         )
         self.time_limit = cfg.episode_length
         self._generator = torch.Generator(device).manual_seed(seed)

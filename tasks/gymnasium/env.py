@@ -77,6 +77,7 @@ class GymnasiumEnv:
             choices=actions.choices,
             image_shape=observations.image_shape,
             has_invalid_steps=True,
+            metrics=("fitness", "solved"),
         )
         layout = Layout(num_envs, actions.dim, actions.dtype, observations.dim, observations.dtype)
         memory = layout.allocate()

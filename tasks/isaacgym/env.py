@@ -14,7 +14,7 @@ from torch import Tensor
 from epo.envs import EnvSpec, Step, VecEnv
 from tasks.allegro_kuka import observations
 from tasks.allegro_kuka.config import AllegroKukaCfg
-from tasks.allegro_kuka.task import FLOOR_M
+from tasks.allegro_kuka.task import FLOOR_M, METRICS
 from tasks.engines.config import IsaacGymCfg
 from tasks.errors import refuse
 from tasks.isaacgym import checks, preload, walls
@@ -132,6 +132,7 @@ class IsaacGymEnv:
             action_dim=23 * cfg.num_arms,
             control_dt_s=env.dt * env.control_freq_inv,
             versions=preload.versions(),
+            metrics=METRICS,
         )
         self._was_lifted = torch.zeros(env.num_envs, dtype=torch.bool, device=self.device)
         self._readout = self._probe(engine_cfg)

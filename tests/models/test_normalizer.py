@@ -85,3 +85,17 @@ def test_disabled_normalizer_is_the_identity():
     assert normalizer(x) is x
     assert normalizer.denormalize(x) is x
     assert normalizer.count.item() == 1.0
+
+
+@pytest.mark.parametrize("bad", [float("inf"), float("-inf"), float("nan"), 1e30])
+def test_batch_that_is_not_finite_changes_nothing(bad: float):
+    normalizer = RunningNormalizer(2)
+    normalizer.update(torch.randn(8, 2, generator=torch.Generator().manual_seed(0)))
+    before = {name: value.clone() for name, value in normalizer.state_dict().items()}
+    batch = torch.ones(4, 2)
+    batch[1, 1] = bad  # the square of 1e30 is no float32
+    normalizer.update(batch)
+    for name, value in normalizer.state_dict().items():
+        assert torch.equal(value, before[name])
+    normalizer.update(torch.ones(4, 2))
+    assert normalizer.count == before["count"] + 4

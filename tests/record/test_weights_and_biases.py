@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,6 +37,8 @@ class Service(SimpleNamespace):
 
 def connect(service: Service, run: Path, monkeypatch: pytest.MonkeyPatch) -> Wandb:
     monkeypatch.setitem(sys.modules, "wandb", service)
+    for name in ("WANDB__DISABLE_META", "WANDB_DISABLE_CODE"):
+        monkeypatch.setenv(name, "")
     return Wandb(run, RecordCfg(wandb="offline", wandb_project="hands"), {"seed": 3})
 
 
@@ -48,6 +51,9 @@ def test_resumed_run_keeps_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert first.settings["config"] == {"seed": 3}
     assert first.settings["mode"] == "offline"
     assert first.settings["project"] == "hands"
+    # Neither the remote, the diff nor what is printed: secrets may be in them.
+    assert first.settings["settings"] == {"disable_git": True, "console": "off"}
+    assert os.environ["WANDB__DISABLE_META"] == "true"
 
 
 def test_finite_metrics_and_numbers_of_generations_are_logged_over_frames(

@@ -7,13 +7,14 @@ import json
 import os
 import shlex
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict
 
 import pytest
 import torch
 
-from epo.config import Config
+from epo.config import Config, ConfigError
 from epo.envs import VecEnv
 from epo.record import files
 from epo.record.csv import rows
@@ -167,6 +168,25 @@ def test_frames_are_what_was_run_whatever_the_horizon_becomes(finished, tmp_path
     start(run_dir, f"resume={run_dir}", "max_iterations=5", "algo.ppo.horizon=32")
     assert summary(run_dir)["frames"] == 4 * 16 * 16 + 16 * 32
     assert [int(row["frames"]) for row in rows(run_dir / "metrics.csv")][-2:] == [1024, 1536]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["algo.evolution.fitness_metric=zzz"], r"fitness_metric=zzz: is not a metric.*successes"),
+        (
+            ["algo=pbt", "num_agents=4", "algo.pbt.objective=zzz"],
+            "algo.pbt.objective=zzz: is not a metric of this task; choose one of episode_length",
+        ),
+        (["record.wandb=offline"], r"record\.wandb=offline: the package is missing: pip install"),
+    ],
+)
+def test_what_the_task_or_a_package_lacks_is_refused_before_the_folder(lines, message, tmp_path):
+    if "wandb" in lines[0] and find_spec("wandb"):
+        pytest.skip("wandb is installed")
+    with pytest.raises(ConfigError, match=message):
+        start(tmp_path / "run", *lines)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint at all", None])
