@@ -86,7 +86,6 @@ POSITIVE = (
     "algo.aggregation.max_importance",
     "algo.cpo.awac.temperature",
     "algo.cpo.awac.max_weight",
-    "algo.cpo.awac.ratio",
     "algo.cpo.adversary.learning_rate",
     "algo.clip.floor_std",
     "algo.penalty.kl_target",
@@ -143,7 +142,6 @@ NOT_NEGATIVE = (
 UNIT_INTERVAL = (
     "algo.ppo.gamma",
     "algo.ppo.gae_lambda",
-    "algo.cpo.awac.ratio",
     "algo.clip.decay_to",
     "algo.clip.contraction",
     "algo.clip.smoothing",
@@ -227,6 +225,7 @@ _OTHERS: Mapping[str, Range] = {
     "algo.network.cnn_channels": Range(1, LARGEST_SIZE, "give numbers of at least 1"),
     "algo.network.initial_log_std": Range(-50, 50, "use a number from -50 to 50"),
     "algo.ppo.minibatch_size": Range(1, LARGEST_COUNT, "use at least 1"),
+    "algo.cpo.awac.ratio": Range(1e-6, 1, "use a number from 0.000001 to 1"),
     "algo.cpo.adversary.mlp_units": Range(1, LARGEST_SIZE, "give widths of at least 1"),
     "algo.evolution.interval_frames": Range(1, LARGEST_COUNT, "use at least 1"),
     "algo.evolution.warmup_frames": Range(0, LARGEST_COUNT, "use 0 or more"),

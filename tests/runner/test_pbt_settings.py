@@ -17,7 +17,7 @@ BAD = {
     "algo.pbt.best_fraction=0.6 algo.pbt.worst_fraction=0.6": (
         r"best_fraction=0\.6: the best 5 and the worst 5 of num_agents=8 overlap; use less"
     ),
-    "algo.pbt.worst_fraction=0": r"worst_fraction=0\.0: use a positive number",
+    "algo.pbt.worst_fraction=0": r"worst_fraction=0\.0: use a number from 0\.000001 to 1",
     "algo.pbt.interval_frames=0": r"interval_frames=0: use at least 1",
     "algo.pbt.mutation_rate=1.5": r"mutation_rate=1\.5: use a number from 0 to 1",
     "algo.pbt.min_factor=2": r"min_factor=2\.0: use a number from 1 to max_factor=1\.5",
