@@ -20,13 +20,7 @@ def job(cfg: DictConfig) -> None:
         run_in_process(__file__)
         return
     with one_line_errors():
-        config, choices = environment.ready(typed(cfg))
-        environment.check_learnable(config)
-        print(*choices, sep="\n", flush=True)
-        # Imports torch: what came before answered at once.
-        from epo.runner.run import run
-
-        sys.exit(run(config, environment.make_env))
+        sys.exit(environment.train(typed(cfg)))
 
 
 if __name__ == "__main__":

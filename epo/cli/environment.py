@@ -88,6 +88,21 @@ def check_learnable(cfg: Config) -> None:
         check_staggered(cfg, clock)
 
 
+def train(cfg: Config) -> int:
+    """Run once, with every `auto` decided; give the exit code.
+
+    Raises:
+        ConfigError: if a setting turns out impossible.
+    """
+    cfg, choices = ready(cfg)
+    check_learnable(cfg)
+    print(*choices, sep="\n", flush=True)
+    # Imports torch: what came before answered at once.
+    from epo.runner.run import run
+
+    return run(cfg, make_env)
+
+
 def make_env(cfg: Config) -> VecEnv:
     """Build the task on its engine.
 

@@ -10,14 +10,16 @@ from typing import Dict
 
 import pytest
 
+from epo.cli import environment
+from epo.cli.compose import one_line_errors
 from tests.composed import REPOSITORY
 
 BAD = {
     "num_agents=0": ("num_agents=0:", "at least 1"),
     "num_agents=4 algo=pql": ("num_agents=4:", "algo=pql has no population; use algo=sapg"),
     "num_agents=7 num_envs=100": ("num_envs=100:", "use 98 or 105"),
-    "task=Foo": ("task=Foo:", "choices: AllegroKuka"),
-    "algo=foo": ("algo=foo:", "choices: epo, epo_official, pbt, poem"),
+    "task=Foo": ("task=Foo:", "AllegroKukaRegrasping, "),
+    "algo=foo": ("algo=foo:", "epo, epo_official, "),
     "device=cuda": ("device=cuda:", "use device=cpu"),
     "algo.ppo.horizon=long": ("algo.ppo.horizon=long:", "give a whole number"),
     "algo.ppo.gama=0.9": ("algo.ppo.gama=0.9:", "did you mean algo.ppo.gamma?"),
@@ -51,18 +53,34 @@ def train(command: str, cwd: Path, **variables: str) -> subprocess.CompletedProc
 
 
 @pytest.mark.parametrize("command", [*BAD, *NEEDS_GYMNASIUM])
-def test_bad_input_gets_one_line(command: str, tmp_path: Path):
+def test_bad_input_gets_one_line(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
     if command in NEEDS_GYMNASIUM:
         pytest.importorskip("gymnasium")
     if "CarRacing" in command:
         pytest.importorskip("Box2D")
     (tmp_path / "train.py").touch()  # a file where run_dir wants a folder
     setting, way_out = {**BAD, **NEEDS_GYMNASIUM}[command]
-    result = train(command, tmp_path)
-    assert result.returncode == 2
-    assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
-    assert result.stderr.startswith(f"error: {setting}") and way_out in result.stderr
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end, one_line_errors():
+        for cfg in environment.check(command.split()):
+            environment.train(cfg)
+    printed = capsys.readouterr().err
+    assert end.value.code == 2
+    assert printed.count("\n") == 1
+    assert printed.startswith(f"error: {setting}") and way_out in printed
     assert [path.name for path in tmp_path.iterdir()] == ["train.py"]
+
+
+def test_command_itself_ends_with_the_line_and_its_code(tmp_path: Path):
+    result = train("algo.ppo.gama=0.9", tmp_path)
+    assert result.returncode == 2 and result.stdout == ""
+    assert result.stderr.count("\n") == 1 and "did you mean algo.ppo.gamma?" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_full_error_shows_where_it_came_from(tmp_path: Path):

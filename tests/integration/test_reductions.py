@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.integration.command import SMALL, assert_same_run, rows, train, weights
 
 
-@pytest.mark.slow
 def test_epo_with_one_agent_equals_ppo(tmp_path: Path):
     short = [*SMALL, "max_iterations=8"]
     train([*short, "algo=epo", "num_agents=1", "run_dir=epo"], tmp_path)
@@ -18,7 +15,6 @@ def test_epo_with_one_agent_equals_ppo(tmp_path: Path):
     assert "gene" not in weights(tmp_path / "epo")
 
 
-@pytest.mark.slow
 def test_epo_without_evolution_equals_sapg(tmp_path: Path):
     short = [*SMALL, "max_iterations=8", "num_agents=4"]
     train([*short, "algo=epo", "algo.evolution.enabled=false", "run_dir=epo"], tmp_path)

@@ -131,7 +131,8 @@ def test_module_in_the_current_folder_is_found(monkeypatch, tmp_path):
         "gymnasium.register('Here-v0', entry_point='tests.tasks.gymnasium.bad:SmallSeeds')\n"
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(tmp_path))])
+    monkeypatch.syspath_prepend(str(REPOSITORY))  # puts all of sys.path back at the end
+    sys.path[:] = [place for place in sys.path if place not in ("", str(tmp_path))]
     check(GymnasiumCfg(env_id=f"{name}:Here-v0"), AutoCfg())
     del sys.modules[name]
 
