@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Dict, Mapping, Optional, Union
 
+from epo.quoting import assignment, shell
 from epo.terminal import say
 
 _MESSAGES = {
@@ -95,7 +96,7 @@ def check_finite(
     bad = [f"{name}={value}" for name, value in metrics.items() if not math.isfinite(value)]
     if bad:
         # A resumed run keeps its step size: only a new one takes another.
-        start = f"checkpoint={last} " if Path(last).exists() else ""
+        start = f"{shell([assignment('checkpoint', last)])} " if Path(last).exists() else ""
         raise NonFiniteError(
             f"{', '.join(bad)} in iteration {iteration}: training diverged; begin a new run with "
             f"smaller steps: {start}{group}.learning_rate=... (or {group}.max_grad_norm=...)"

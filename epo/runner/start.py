@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from epo.config import Config, ConfigError
 from epo.config.resume import FIXED, FREE, no_effect, rule
+from epo.quoting import assignment, shell
 from epo.record.csv import truncate
 from epo.runner import checkpoint
 from epo.runner.checkpoint import CheckpointError
@@ -199,7 +200,8 @@ def _check_command(cfg: Config, folder: RunFolder) -> None:
     if saved is None:
         if cfg.resume == "auto":
             way_out = f"{folder.config} cannot be read, so nobody knows whether this is its "
-            way_out += f"command; name the run to continue it all the same: resume={folder.path}"
+            way_out += "command; name the run to continue it all the same: "
+            way_out += shell([assignment("resume", folder.path)])
             raise ConfigError("resume", cfg.resume, way_out)
         _warn(f"{folder.config} cannot be read: settings are not compared with it")
         return
@@ -214,7 +216,8 @@ def _check_command(cfg: Config, folder: RunFolder) -> None:
     if refused:
         shown = "; ".join(refused[:3]) + ("; ..." if len(refused) > 3 else "")
         way_out = f"{folder.path} is a run of another command ({shown}); repeat the one in "
-        way_out += f"command.txt, or begin a new run from its weights: checkpoint={folder.last}"
+        way_out += "command.txt, or begin a new run from its weights: "
+        way_out += shell([assignment("checkpoint", folder.last)])
         raise ConfigError("resume", cfg.resume, way_out)
 
 

@@ -79,3 +79,33 @@ def test_versions_name_the_learners_of_others(monkeypatch: pytest.MonkeyPatch):
     installed = {"rl_games": "1.6.5", "torch": "2.4.1"}
     monkeypatch.setattr(provenance, "_installed", installed.get)
     assert provenance.versions("cpu", {})["peers"] == {"rl_games": "1.6.5"}
+
+
+TOKEN = "ghp_" + "a1B2" * 9
+
+
+def test_diff_is_kept_without_secrets_and_not_longer_than_a_limit(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (checkout / "code.py").write_text(f"key = '{TOKEN}'\npassword = 'hunter2'\n" + "x = 1\n" * 99)
+    state = git_state(checkout)
+    assert state is not None and "+key = '<redacted>'" in state.diff
+    assert "hunter2" not in state.diff
+    monkeypatch.setattr(provenance, "MAX_DIFF_BYTES", 300)
+    state = git_state(checkout)
+    assert state is not None and len(state.diff) < 400
+    assert state.diff.endswith("300 are kept\n")
+
+
+def test_diff_can_be_left_out_and_the_command_says_so(checkout: Path):
+    state = provenance.git_commit(checkout)
+    assert state is not None and state.diff == ""
+    assert "with changes, not kept: record.git_diff=false" in describe_session(state)
+
+
+def test_command_is_kept_without_secrets(monkeypatch: pytest.MonkeyPatch):
+    words = ["train.py", "task.kwargs.password=one two", f"run_dir={TOKEN}", "seed=1"]
+    replace_in(provenance, "sys.argv", words, monkeypatch)
+    line = command_line()
+    assert "one two" not in line and TOKEN not in line
+    assert shlex.split(line)[-1] == "seed=1"

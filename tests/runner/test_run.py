@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict
@@ -14,8 +15,11 @@ from typing import Any, Dict
 import pytest
 import torch
 
+from epo.cli.arguments import split
+from epo.cli.play.options import Options
 from epo.config import Config, ConfigError
 from epo.envs import VecEnv
+from epo.quoting import assignment
 from epo.record import files
 from epo.record.csv import rows
 from epo.runner import checkpoint
@@ -23,7 +27,7 @@ from epo.runner import run as run_module
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.run import run
 from tasks import registry
-from tests.composed import composed
+from tests.composed import REPOSITORY, composed
 from tests.stand_in import replace_in
 
 RUN = [
@@ -90,6 +94,24 @@ def test_last_words_give_the_command_that_goes_on(tmp_path, capsys, monkeypatch)
     assert "algo.network.mlp_units=[8]" in words and f"run_dir={run_dir}" not in words
     assert run(composed(*words), make_env) == 0
     assert summary(run_dir)["iteration"] == 8
+
+
+def test_printed_commands_run_whatever_the_folder_is_called(tmp_path, capsys, monkeypatch):
+    run_dir = tmp_path / "two words=3, [a] 'q' \"d\" $HOME ${x} größe\\"
+    lines = [*RUN, assignment("run_dir", run_dir), "max_iterations=1"]
+    replace_in(run_module, "sys.argv", [str(REPOSITORY / "train.py"), *lines], monkeypatch)
+    assert run(composed(*lines), make_env) == 0
+    printed = capsys.readouterr().out
+    line = printed.partition("continue it")[2].strip()
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert summary(run_dir)["iteration"] == 2
+    words = shlex.split(printed.partition("look at it")[2].partition("\n")[0])
+    assert words[1:4] == ["-m", "epo", "plot"]
+    assert rows(Path(words[4]) / "metrics.csv")
+    (options, _) = split([assignment("checkpoint", words[4])], Options())
+    assert options.checkpoint == str(run_dir)
 
 
 def test_start_weights_are_taken_from_a_checkpoint(tmp_path):

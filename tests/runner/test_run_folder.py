@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from epo.cli.overrides import overrides
 from epo.config import ConfigError
 from epo.runner import folder_lock, provenance
-from epo.runner.run_folder import RunFolder, default_run_dir
+from epo.runner.run_folder import RunFolder, as_recorded, default_run_dir
+from tests.composed import composed
 from tests.runner.small_config import small_config
 from tests.stand_in import replace_in
 
@@ -108,3 +110,26 @@ def test_default_folders_never_collide(tmp_path: Path, monkeypatch: pytest.Monke
         assert path.parent == Path("runs/Probe/ppo")
         assert "_seed3" in path.name
         assert os.listdir(path) == []
+
+
+def test_what_came_from_the_environment_is_kept_as_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("EPO_TEST_TOKEN", "hunter2-Zx81")
+    lines = ["task=Gymnasium", "task.kwargs.key=${oc.env:EPO_TEST_TOKEN}"]
+    cfg = composed(*lines, "task.kwargs.other=${task.kwargs.key}", "task.kwargs.password=abc")
+    assert cfg.task.kwargs["other"] == "hunter2-Zx81"
+    cfg.device, cfg.record.git_diff = "cpu", False
+    RunFolder(tmp_path).begin(cfg)
+    assert not (tmp_path / "git.diff").exists()
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or b"hunter2" not in path.read_bytes(), path
+    saved = RunFolder(tmp_path).read_config()
+    assert saved is not None and saved == as_recorded(cfg)
+    assert saved["task"]["kwargs"] == {
+        "key": "${oc.env:EPO_TEST_TOKEN}",
+        "other": "${task.kwargs.key}",
+        "password": "<redacted>",
+    }
+    again = composed(*overrides({"task": saved["task"]}))
+    assert again.task.kwargs["key"] == "hunter2-Zx81"
