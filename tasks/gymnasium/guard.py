@@ -109,7 +109,9 @@ class Guard:
         """
         self.at(0, phase)
         try:
-            with foreign(), _deadline(self._cfg, self._position):
+            if phase != STEP:
+                _ALARM.install()
+            with foreign(is_step=phase == STEP), _ALARM.watching(self._cfg, self._position):
                 yield
         except FailedError:
             raise
@@ -171,27 +173,42 @@ def place(position: np.ndarray) -> Place:
     return Place(*divmod(int(position[0]), len(PHASES)))
 
 
-@contextmanager
-def _deadline(cfg: GymnasiumCfg, position: np.ndarray) -> Iterator[None]:
-    """Interrupt a call that takes too long, where Python can: in the main thread, not in C code."""
-    is_possible = (
-        threading.current_thread() is threading.main_thread()
-        and hasattr(signal, "setitimer")
-        and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
-    )
-    if not is_possible:
-        yield
-        return
-    patience = Patience(cfg, position)
+class _Alarm:
+    """The timer of this process that interrupts a call which takes too long.
 
-    def look(number: int, frame: Any) -> None:
-        if patience.is_over():
+    Python can be interrupted in the main thread, and not inside C code. The handler stays
+    installed, since installing it takes longer than most steps; without a watch it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._watch: Optional[Patience] = None
+        self._is_ours = False
+
+    def install(self) -> None:
+        """Take the signal unless somebody else has it."""
+        if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
+            handler = signal.getsignal(signal.SIGALRM)
+            if handler is signal.SIG_DFL:
+                signal.signal(signal.SIGALRM, self._look)
+            self._is_ours = handler in (signal.SIG_DFL, self._look)
+
+    @contextmanager
+    def watching(self, cfg: GymnasiumCfg, position: np.ndarray) -> Iterator[None]:
+        """Interrupt what stands still for too long."""
+        if not self._is_ours or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._watch = patience = Patience(cfg, position)
+        signal.setitimer(signal.ITIMER_REAL, patience.interval_s, patience.interval_s)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            self._watch = None
+
+    def _look(self, number: int, frame: Any) -> None:
+        if self._watch is not None and self._watch.is_over():
             raise _HungError
 
-    signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, patience.interval_s, patience.interval_s)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+_ALARM = _Alarm()
