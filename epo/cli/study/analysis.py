@@ -7,7 +7,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from epo.cli.study import text
 from epo.cli.study.definition import PublishedCfg, StudyCfg
-from epo.cli.study.outcome import Outcome
+from epo.cli.study.outcome import Curve, Outcome
 from epo.cli.study.statistics import Interval, TTest, hedges_g, holm, welch
 
 LEVEL = 0.05
@@ -20,12 +20,18 @@ class Condition(NamedTuple):
     Attributes:
         environment: name in the study.
         axis: `frames` or `wall_s`.
-        limit: end of the last tenth over which a sample is the mean, frames or s.
+        limit: end of the last tenth over which a sample is the mean, or of the area, frames or s.
+        number: `final` or `area`.
     """
 
     environment: str
     axis: str
     limit: float
+    number: str = "final"
+
+    def of(self, curve: Curve) -> float:
+        """Give the number that is compared of a run's curve."""
+        return getattr(curve, self.number)(self.axis, self.limit)
 
 
 class Comparison(NamedTuple):
@@ -38,6 +44,7 @@ class Comparison(NamedTuple):
         holm_p: its p, corrected for all tests of the study.
         g: Hedges' g.
         published: what a paper reports of the two.
+        least_g: what |g| must exceed to count.
     """
 
     condition: Condition
@@ -46,6 +53,7 @@ class Comparison(NamedTuple):
     holm_p: float
     g: Interval
     published: Optional[PublishedCfg]
+    least_g: float = 0.0
 
     @property
     def is_significant(self) -> bool:
@@ -63,14 +71,15 @@ def conditions(study: StudyCfg, outcomes: Sequence[Outcome]) -> List[Condition]:
         for name in study.environments:
             lengths = [getattr(o, axis) for o in outcomes if o.environment == name]
             if lengths:
-                found.append(Condition(name, axis, float(min(lengths))))
+                limit = float(min(lengths))
+                found += [Condition(name, axis, limit, number) for number in study.numbers]
     return found
 
 
 def samples(condition: Condition, arm: str, outcomes: Sequence[Outcome]) -> List[float]:
-    """Give one number per training seed: the metric at the end of the condition's axis."""
+    """Give one number per training seed: of the metric, up to the end of the condition's axis."""
     finals = (
-        outcome.curve.final(condition.axis, condition.limit)
+        condition.of(outcome.curve)
         for outcome in outcomes
         if (outcome.environment, outcome.arm) == (condition.environment, arm)
     )
@@ -81,14 +90,15 @@ def compare(study: StudyCfg, outcomes: Sequence[Outcome]) -> List[Comparison]:
     """Test every arm against the baseline under every condition; all tests are one family."""
     found: Dict[int, Comparison] = {}
     for condition in conditions(study, outcomes):
+        arms = study.arms_of(condition.environment)
         baseline = samples(condition, study.baseline, outcomes)
         published = study.environments[condition.environment].published
-        for arm in study.arms:
-            if arm != study.baseline:
+        for arm in arms:
+            if arm != study.baseline and study.baseline in arms:
                 own = samples(condition, arm, outcomes)
                 test, g = welch(baseline, own), hedges_g(baseline, own)
                 found[len(found)] = Comparison(
-                    condition, arm, test, math.nan, g, published.get(arm)
+                    condition, arm, test, math.nan, g, published.get(arm), study.least_g
                 )
     corrected = holm({i: comparison.test.p for i, comparison in found.items()})
     return [found[i]._replace(holm_p=p) for i, p in corrected.items()]
@@ -101,7 +111,9 @@ def verdict(comparison: Comparison, baseline: str) -> str:
         return f"{arm} against `{baseline}`: cannot be tested (too few runs, or none differ)."
     p = text.equation(text.probability(comparison.holm_p))
     numbers = f"Holm {p}, g {text.interval(comparison.g)}"
-    if comparison.is_significant:
+    if comparison.is_significant and abs(comparison.g.value) <= comparison.least_g:
+        said = f"{arm} differs from `{baseline}`, but by too little to count ({numbers})"
+    elif comparison.is_significant:
         direction = "higher" if test.t < 0 else "lower"
         said = f"{arm} is significantly {direction} than `{baseline}` ({numbers})"
     else:

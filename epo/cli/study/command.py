@@ -7,7 +7,7 @@ import shlex
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Optional, Sequence
+from typing import Dict, Iterable, List, Optional, Sequence
 
 from epo.cli.arguments import split
 from epo.cli.study import definition
@@ -18,13 +18,15 @@ from epo.cli.study.outcome import read
 from epo.cli.study.runs import Run, expand, is_finished
 from epo.cli.study.table import FIGURE, README, RESULTS, Provenance, write_readme, write_results
 from epo.config import ConfigError
-from epo.validation import granted_cores
+from epo.validation import did_you_mean, granted_cores
 
 USAGE = """usage: python -m epo study NAME [jobs=4] [seeds=5] [max_frames=N] [name=value...]
 
   NAME        a file of cfg/study, or the path of another one
   jobs        runs at a time, one thread each; default: one per core; 0: only write the page
   seeds       runs per arm and environment; default: the study's
+  arms        some of the arms, such as ppo,epo; default: all
+  environments  some of the environments, likewise
   max_frames  length of every run instead of the study's, for a quick trial
   runs        folder of the run folders; default runs/study/NAME
   results     folder of the page; default docs/results/NAME
@@ -42,6 +44,10 @@ class StudyOptions:
     """Runs at a time; None: one per core."""
     seeds: Optional[int] = None
     """Runs per arm and environment; None: as the study says."""
+    arms: Optional[str] = None
+    """Arms to run, with commas; None: all."""
+    environments: Optional[str] = None
+    """Environments to run, with commas; None: all."""
     max_frames: Optional[int] = None
     """Frames of every run; None: as the study says."""
     runs: Optional[str] = None
@@ -92,12 +98,36 @@ def adapt(study: StudyCfg, options: StudyOptions) -> StudyCfg:
         value = getattr(options, name)
         if value is not None and value < least:
             raise ConfigError(name, value, f"use at least {least}")
+    arms = _chosen("arms", options.arms, study.arms)
+    names = _chosen("environments", options.environments, study.environments)
     environments = {
         name: replace(environment, max_frames=options.max_frames or environment.max_frames)
         for name, environment in study.environments.items()
+        if name in names
     }
-    num_seeds = options.seeds or study.num_seeds
-    return replace(study, environments=environments, num_seeds=num_seeds)
+    return replace(
+        study,
+        environments=environments,
+        arms={name: settings for name, settings in study.arms.items() if name in arms},
+        curves=study.curves and [name for name in study.curves if name in names],
+        num_seeds=options.seeds or study.num_seeds,
+    )
+
+
+def _chosen(option: str, given: Optional[str], known: Iterable[str]) -> List[str]:
+    """Give the names that an option lists, or all.
+
+    Raises:
+        ConfigError: if one of them does not exist.
+    """
+    if given is None:
+        return list(known)
+    chosen = [name.strip() for name in given.split(",")]
+    for name in chosen:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise ConfigError(option, name, f"not in this study{hint} ({', '.join(known)})")
+    return chosen
 
 
 def carry_out(study: StudyCfg, runs: Sequence[Run], num_jobs: int) -> Dict[str, str]:
@@ -143,6 +173,11 @@ def write_page(folder: Path, study: StudyCfg, runs: Sequence[Run], source: Prove
 def reductions(full: StudyCfg, study: StudyCfg) -> str:
     """Say what is smaller than the study asks for; empty if nothing is."""
     found = []
+    if len(study.arms) < len(full.arms):
+        found.append(f"{len(study.arms)} arms instead of {len(full.arms)}")
+    if len(study.environments) < len(full.environments):
+        count = f"{len(study.environments)} environments instead of {len(full.environments)}"
+        found.append(count)
     if study.num_seeds < full.num_seeds:
         found.append(f"{study.num_seeds} seeds instead of {full.num_seeds}")
     for name, environment in study.environments.items():

@@ -17,6 +17,8 @@ from epo.validation import did_you_mean
 
 STUDY_DIR = CONFIG_DIR / "study"
 AXES = ("frames", "wall_s")
+NUMBERS = ("final", "area")
+"""What is compared of a curve: its end, and the area under it, as a mean height."""
 
 
 @dataclass
@@ -46,6 +48,10 @@ class EnvironmentCfg:
     """Value of the metric from which it counts as solved; None: nobody says."""
     published: Dict[str, PublishedCfg] = field(default_factory=dict)
     """What a paper reports, by arm."""
+    arms: Optional[List[str]] = None
+    """Arms that are run on it; None: all of them."""
+    series: Dict[str, int] = field(default_factory=dict)
+    """Panel of the figure over sizes -> its place there, such as the number of agents."""
 
 
 @dataclass
@@ -74,6 +80,17 @@ class StudyCfg:
     """Further columns of metrics.csv -> what the page calls them; means over whole runs."""
     axes: List[str] = field(default_factory=lambda: ["frames"])
     """What is compared at equal values and drawn over: `frames`, `wall_s`."""
+    numbers: List[str] = field(default_factory=lambda: ["final"])
+    """What of a run's curve is compared: `final`, `area`."""
+    least_g: float = 0.0
+    """Hedges' g that a significant difference must exceed to count."""
+    curves: Optional[List[str]] = None
+    """Environments whose curves are drawn; None: all of them."""
+
+    def arms_of(self, environment: str) -> Dict[str, List[str]]:
+        """Give the arms that are run on an environment, name -> overrides."""
+        chosen = self.environments[environment].arms
+        return {name: s for name, s in self.arms.items() if chosen is None or name in chosen}
 
 
 def names() -> List[str]:
@@ -112,7 +129,19 @@ def _check(study: StudyCfg, path: Path) -> None:
     for axis in study.axes:
         if axis not in AXES:
             raise ConfigError("axes", axis, f"unknown in {path} (choices: {', '.join(AXES)})")
+    for number in study.numbers:
+        if number not in NUMBERS:
+            way_out = f"unknown in {path} (choices: {', '.join(NUMBERS)})"
+            raise ConfigError("numbers", number, way_out)
+    for name in study.curves or ():
+        if name not in study.environments:
+            hint = did_you_mean(name, study.environments)
+            raise ConfigError("curves", name, f"no environment of {path}{hint}")
     for name, environment in study.environments.items():
+        for arm in environment.arms or ():
+            if arm not in study.arms:
+                hint = did_you_mean(arm, study.arms)
+                raise ConfigError(f"{name}.arms", arm, f"no arm of {path}{hint}")
         for arm, published in environment.published.items():
             if arm not in study.arms:
                 hint = did_you_mean(arm, study.arms)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, List, Sequence
 
 import numpy as np
 
+from epo.cli.study.analysis import conditions, samples
 from epo.cli.study.definition import StudyCfg
 from epo.cli.study.outcome import Outcome
 from epo.cli.study.statistics import mean, standard_error
@@ -40,8 +41,11 @@ def draw(path: Path, study: StudyCfg, outcomes: Sequence[Outcome]) -> None:
         raise ConfigError("results", path, way_out) from error
     common = {"study": study, "outcomes": outcomes}
     panels: List[Callable[[Axes], None]] = []
+    drawn = list(study.environments) if study.curves is None else study.curves
     for axis in study.axes:
-        panels += [partial(_draw_curves, x=axis, name=n, **common) for n in study.environments]
+        panels += [partial(_draw_curves, x=axis, name=n, **common) for n in drawn]
+    for series in dict.fromkeys(s for e in study.environments.values() for s in e.series):
+        panels.append(partial(draw_series, series=series, **common))
     for column in study.measures:
         panels += [
             partial(_draw_measure, column=column, name=n, **common) for n in study.environments
@@ -110,6 +114,25 @@ def _draw_curves(
     axes.set_xlabel(LABELS[x])
     if x == "frames":
         axes.xaxis.set_major_formatter(EngFormatter())
+    axes.set_ylabel(study.metric, fontsize=8)
+    axes.grid(alpha=0.3)
+
+
+def draw_series(axes: Axes, study: StudyCfg, outcomes: Sequence[Outcome], series: str) -> None:
+    """Draw the number of every arm over the sizes of the environments of a series."""
+    sizes = {n: e.series[series] for n, e in study.environments.items() if series in e.series}
+    places = [c for c in conditions(study, outcomes) if c.environment in sizes]
+    places = [c for c in places if (c.axis, c.number) == (study.axes[0], study.numbers[0])]
+    for i, arm in enumerate(study.arms):
+        found = [(sizes[c.environment], samples(c, arm, outcomes)) for c in places]
+        points = sorted((size, mean(own), standard_error(own)) for size, own in found if own)
+        if points:
+            x, means, errors = zip(*points)
+            marks = {"color": f"C{i % 10}", "linewidth": 1.5, "capsize": 2, "label": arm}
+            axes.errorbar(x, means, np.nan_to_num(errors), **marks)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sorted(sizes.values()), [f"{size:,}" for size in sorted(sizes.values())])
+    axes.set_title(series, fontsize=10)
     axes.set_ylabel(study.metric, fontsize=8)
     axes.grid(alpha=0.3)
 

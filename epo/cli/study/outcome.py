@@ -38,6 +38,18 @@ class Curve(NamedTuple):
         begin = (1.0 - FINAL_SHARE) * limit
         return mean([v for x, v in points if x > begin] or [v for _, v in points[-1:]])
 
+    def area(self, axis: str, limit: float) -> float:
+        """Return the area under the curve up to `limit`, divided by its width: a mean height.
+
+        It begins at the first value; a single one is its own mean, and NaN stands for none.
+        """
+        points = [(x, v) for x, v in zip(getattr(self, axis), self.value) if x <= limit]
+        if len(points) < 2:
+            return mean([v for _, v in points])
+        pairs = list(zip(points, points[1:]))
+        total = sum(0.5 * (v + w) * (y - x) for (x, v), (y, w) in pairs)
+        return total / (points[-1][0] - points[0][0])
+
     def first_frames(self, least: float) -> float:
         """Return the frames after which the value was `least` or more for the first time."""
         return next((x for x, v in zip(self.frames, self.value) if v >= least), math.nan)

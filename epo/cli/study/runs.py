@@ -95,7 +95,7 @@ def is_finished(run: Run) -> bool:
 def _cells(study: StudyCfg, extra: Sequence[str]) -> Iterator[Tuple[str, str, List[str], Config]]:
     """Compose every arm on every environment once: the seed changes nothing else."""
     for name, env in study.environments.items():
-        for arm, settings in study.arms.items():
+        for arm, settings in study.arms_of(name).items():
             lines = [*study.settings, *env.settings, *settings, f"max_frames={env.max_frames}"]
             lines += extra
             cfg, _ = environment.ready(environment.check(lines)[0])

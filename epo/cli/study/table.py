@@ -30,6 +30,15 @@ from epo.record.progress import short
 README = "README.md"
 RESULTS = "results.csv"
 FIGURE = "curves.png"
+TRAINED = (
+    "That column is of the training policy with its exploration noise, in every iteration the mean "
+    "over the last finished episode of every environment that has ended one. It is no separate "
+    "evaluation."
+)
+EVALUATED = (
+    "That column is of the leader without noise, measured now and then on new episodes that are "
+    "the same for all arms of a seed and no part of the training (`record.eval_frames`)."
+)
 SHARE = f"{100 * FINAL_SHARE:.0f} %"
 
 
@@ -54,11 +63,12 @@ def write_results(path: Path, study: StudyCfg, outcomes: Sequence[Outcome]) -> N
     places = conditions(study, outcomes)
     content = io.StringIO()
     writer = csv.writer(content, lineterminator="\n")
-    finals = [f"{study.metric} at equal {axis}" for axis in study.axes]
+    names = {"final": study.metric, "area": f"mean {study.metric}"}
+    finals = [f"{names[n]} at equal {axis}" for axis in study.axes for n in study.numbers]
     fixed = ["environment", "arm", "seed", "frames", "wall_s", "frames_to_solve"]
     writer.writerow([*fixed, *finals, *study.measures])
     for o in outcomes:
-        reached = [o.curve.final(c.axis, c.limit) for c in places if c.environment == o.environment]
+        reached = [c.of(o.curve) for c in places if c.environment == o.environment]
         numbers = [o.wall_s, o.frames_to_solve, *reached, *o.measures.values()]
         cells = ["" if math.isnan(number) else cell(float(number)) for number in numbers]
         writer.writerow([o.environment, o.arm, o.seed, o.frames, *cells])
@@ -90,10 +100,8 @@ def write_readme(
 def _definitions(study: StudyCfg) -> List[str]:
     """Say what is measured."""
     lines = [
-        f"A run's number is the mean of `{study.metric}` over the last {SHARE} of its frames. That "
-        "column is of the training policy with its exploration noise, in every iteration the mean "
-        "over the last finished episode of every environment that has ended one. It is no "
-        "separate evaluation.",
+        f"A run's number is the mean of `{study.metric}` over the last {SHARE} of its frames. "
+        + (EVALUATED if study.metric.startswith("eval/") else TRAINED),
         "Every training seed is one sample; episodes are none. ± is the standard error over "
         "seeds, IQM the interquartile mean with its 95 % bootstrap interval "
         f"({NUM_RESAMPLES:,} resamples).",
@@ -101,6 +109,13 @@ def _definitions(study: StudyCfg) -> List[str]:
         "that the arm is higher. Holm p is corrected for all tests of this page; only a Holm p "
         f"below {LEVEL:.2f} is called significant. g is Hedges' g with its 95 % interval.",
     ]
+    if "area" in study.numbers:
+        lines.append("Area: that column's mean height from its first value to the end of the run.")
+    if study.least_g:
+        lines.append(
+            f"A difference counts only if its Holm p is below {LEVEL:.2f} and |g| is above "
+            f"{study.least_g:g}."
+        )
     if any(e.solved_return is not None for e in study.environments.values()):
         lines.append(
             "Solved: runs whose column reached the threshold in some iteration. Frames to solve: "
@@ -128,12 +143,12 @@ def _results(study: StudyCfg, name: str, outcomes: Sequence[Outcome]) -> str:
     places = [c for c in conditions(study, outcomes) if c.environment == name]
     header = ["arm", "settings", "seeds"]
     for condition in places:
-        header += [f"at {_limit(condition)}", "IQM"]
+        header += [_limit(condition), "IQM"]
     has_threshold = study.environments[name].solved_return is not None
     header += ["solved", "frames to solve"] if has_threshold else []
     header += [*study.measures.values(), "minutes per run"]
     rows = []
-    for arm, settings in study.arms.items():
+    for arm, settings in study.arms_of(name).items():
         own = [o for o in outcomes if (o.environment, o.arm) == (name, arm)]
         row = [f"`{arm}`", f"`{' '.join(settings)}`" if settings else "", str(len(own))]
         for condition in places:
@@ -148,9 +163,10 @@ def _results(study: StudyCfg, name: str, outcomes: Sequence[Outcome]) -> str:
 
 
 def _limit(condition: Condition) -> str:
+    at = "at" if condition.number == "final" else "area up to"
     if condition.axis == "frames":
-        return f"{short(condition.limit)} frames"
-    return f"{text.number(condition.limit / 60.0, 2)} minutes"
+        return f"{at} {short(condition.limit)} frames"
+    return f"{at} {text.number(condition.limit / 60.0, 2)} minutes"
 
 
 def _solved(own: Sequence[Outcome]) -> List[str]:
@@ -168,7 +184,7 @@ def _measures(study: StudyCfg, own: Sequence[Outcome]) -> List[str]:
 
 
 def _tests(comparisons: Sequence[Comparison]) -> str:
-    header = ["environment", "arm", "at", "t", "df", "p", "Holm p", "g"]
+    header = ["environment", "arm", "number", "t", "df", "p", "Holm p", "g"]
     has_paper = any(c.published for c in comparisons)
     rows = []
     for c in comparisons:

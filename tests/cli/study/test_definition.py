@@ -42,6 +42,9 @@ def test_studies_of_the_poem_paper_quote_its_tests():
         ('p: "0.0495"', "p: small", r"policy\.published\.fast=small: give t as a number"),
         ("t: -2.0642", "t: .nan", r"policy\.published\.fast=0.0495: give t as a number"),
         ("baseline: slow", "baseline: slow\naxes: [time]", "axes=time: unknown"),
+        ("baseline: slow", "baseline: slow\nnumbers: [peak]", "numbers=peak: unknown"),
+        ("baseline: slow", "baseline: slow\ncurves: [x]", "curves=x: no environment"),
+        ("    max_frames", "    arms: [fats]\n    max_frames", r"policy\.arms=fats: no arm .*fast"),
     ],
 )
 def test_mistake_in_a_study_is_one_line(old: str, new: str, message: str, tmp_path: Path):
@@ -59,9 +62,10 @@ def test_every_study_can_be_run(name: str, tmp_path: Path):
     pytest.importorskip("rl_games")
     study = definition.load(name)
     runs = expand(study, tmp_path)
-    assert len(runs) == len(study.environments) * len(study.arms) * study.num_seeds
+    num_cells = sum(len(study.arms_of(name)) for name in study.environments)
+    assert len(runs) == num_cells * study.num_seeds
     # Arms differ in the algorithm alone.
     for run in runs:
         first = next(other for other in runs if other.environment == run.environment)
         changed = differences(as_plain(first.cfg), as_plain(run.cfg))
-        assert all(setting.startswith(("algo.", "seed")) for setting in changed)
+        assert all(setting.startswith(("algo.", "seed", "num_agents")) for setting in changed)

@@ -170,7 +170,7 @@ def test_page_holds_samples_tests_and_the_papers_numbers(tmp_path: Path):
     test = welch([1.0, 1.2, 0.8], [2.0, 2.2, 2.1])
     assert f"| {test.t:.3f} | {test.df:.2f} | {test.p:.4f} | {test.p:.4f} |" in page
     assert "| -2.0642 | 0.0495 |" in page
-    assert "policy, 640 frames: `fast` is significantly higher than `slow`" in page
+    assert "policy, at 640 frames: `fast` is significantly higher than `slow`" in page
     assert "Every training seed is one sample" in page
     assert "    python -m epo study tiny\n" in page
     assert "nan" not in page and "trial" not in page and "missing" not in page

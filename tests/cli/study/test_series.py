@@ -1,0 +1,90 @@
+"""Studies over sizes: the area under a curve, arms of some environments, the panel of a series."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from epo.cli.study.analysis import compare, verdict
+from epo.cli.study.command import StudyOptions, adapt
+from epo.cli.study.outcome import Curve, Outcome
+from tests.cli.study.tiny import TINY, load
+
+SIZES = TINY.replace(
+    "    max_frames: 640\n",
+    "    max_frames: 640\n    series: {policy over sizes: 8}\n",
+).replace(
+    "arms:\n",
+    """  wide:
+    settings: [task=ProbePolicy, num_envs=16]
+    max_frames: 640
+    arms: [slow]
+    series: {policy over sizes: 16}
+arms:
+""",
+    1,
+)
+NUMBERS = "numbers: [final, area]\nleast_g: 0.5\n"
+
+
+def outcome(environment: str, arm: str, seed: int, height: float) -> Outcome:
+    curve = Curve([64.0, 320.0, 640.0], [1.0, 5.0, 10.0], [0.0, height, height])
+    return Outcome(environment, arm, seed, 640, 10.0, math.nan, curve, {})
+
+
+def test_area_is_the_mean_height_of_the_curve():
+    curve = Curve([100.0, 200.0, 400.0], [1.0, 2.0, 4.0], [0.0, 1.0, 2.0])
+    # (0.5 * 100 + 1.5 * 200) / 300
+    assert curve.area("frames", 400.0) == pytest.approx(350 / 300)
+    assert curve.area("frames", 250.0) == pytest.approx(0.5)
+    assert curve.area("frames", 150.0) == 0.0
+    assert math.isnan(curve.area("frames", 50.0))
+
+
+def test_an_arm_is_compared_only_where_it_is_run(tmp_path: Path):
+    study = load(tmp_path, SIZES + NUMBERS)
+    assert list(study.arms_of("policy")) == ["slow", "fast"]
+    assert list(study.arms_of("wide")) == ["slow"]
+    heights = {"slow": (1.0, 1.1), "fast": (2.0, 2.1)}
+    found = [
+        outcome(name, arm, seed, heights[arm][seed])
+        for name in study.environments
+        for arm in study.arms_of(name)
+        for seed in (0, 1)
+    ]
+    compared = [(c.condition.environment, c.condition.number, c.arm) for c in compare(study, found)]
+    assert compared == [("policy", "final", "fast"), ("policy", "area", "fast")]
+
+
+def test_significant_difference_below_the_least_effect_does_not_count(tmp_path: Path):
+    study = load(tmp_path, SIZES + NUMBERS)
+    found = [
+        outcome("policy", arm, seed, base + 0.01 * seed)
+        for arm, base in (("slow", 1.0), ("fast", 2.0))
+        for seed in range(4)
+    ]
+    (first, _) = compare(study, found)
+    assert "is significantly higher" in verdict(first, "slow")
+    assert "by too little to count" in verdict(first._replace(least_g=1e6), "slow")
+
+
+def test_arms_and_environments_can_be_chosen(tmp_path: Path):
+    study = load(tmp_path, SIZES)
+    chosen = adapt(study, StudyOptions(arms="fast", environments="policy"))
+    assert list(chosen.arms) == ["fast"] and list(chosen.environments) == ["policy"]
+
+
+def test_series_is_drawn_over_its_sizes(tmp_path: Path):
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    from epo.cli.study.figure import draw_series
+
+    study = load(tmp_path, SIZES)
+    found = [outcome("policy", "slow", seed, 1.0 + seed) for seed in (0, 1)]
+    found += [outcome("wide", "slow", seed, 3.0) for seed in (0, 1)]
+    axes = figure.add_subplot()
+    draw_series(axes, study, found, "policy over sizes")
+    ((x, y),) = [line.get_data() for line in axes.get_lines() if len(line.get_xdata()) == 2][:1]
+    assert list(x) == [8, 16] and list(y) == [1.5, 3.0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["8", "16"]
