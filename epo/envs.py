@@ -8,9 +8,21 @@ from typing import Any, Dict, NamedTuple, Optional, Protocol, Tuple, runtime_che
 import torch
 from torch import Tensor
 
+LARGEST_VALUE = 1e18
+"""Largest size of a number that can be learned from: its square is finite in float32 (3.4e38)."""
+
 
 class EnvError(RuntimeError):
-    """Environments that cannot go on; the message is one line, with the way out if there is one."""
+    """Environments that cannot go on; the message is one line, with the way out if there is one.
+
+    Attributes:
+        values: name -> [N, ...] what the environments gave in that step, if that is what is wrong
+            with them; empty otherwise.
+    """
+
+    def __init__(self, message: str, values: Optional[Dict[str, Tensor]] = None) -> None:
+        super().__init__(message)
+        self.values = values or {}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence, Tuple
@@ -13,10 +14,13 @@ from rich.text import Text
 
 from epo.cli.arguments import split
 from epo.config import ConfigError, HealthCfg
+from epo.quoting import shell
 from epo.record.csv import METRICS, header
 from epo.record.health import COLUMNS, Finding, HealthMonitor, read_rows, read_targets
 from epo.record.health_rules import Targets
 from epo.record.progress import short
+from epo.runner.flight_recorder import REPLAY, REPORT, failures
+from epo.runner.nonfinite import describe
 from epo.runner.run_folder import RunFolder
 
 USAGE = """usage: python -m epo diagnose RUN [RUN...] [THRESHOLD=NUMBER...]
@@ -55,7 +59,12 @@ def main(arguments: Sequence[str]) -> None:
     console = Console()
     for path in paths:
         folder = path.parent if path.is_file() else path
-        show(console, folder, diagnose(path if path.is_file() else path / METRICS, changes))
+        written = failures(folder)
+        for failure in written:
+            console.print(failed(failure), markup=False, highlight=False, soft_wrap=True)
+        metrics = path if path.is_file() else path / METRICS
+        if not written or header(metrics):  # it may have failed before its first row
+            show(console, folder, diagnose(metrics, changes))
 
 
 def diagnose(metrics: Path, changes: Sequence[str] = ()) -> Diagnosis:
@@ -82,6 +91,19 @@ def diagnose(metrics: Path, changes: Sequence[str] = ()) -> Diagnosis:
         findings += monitor.update(row)
     num_columns = sum(name.startswith(COLUMNS) for name in columns)
     return Diagnosis(monitor.history.num_updates, num_columns, findings)
+
+
+def failed(folder: Path) -> str:
+    """Say in a paragraph what the flight recorder wrote down about a failure."""
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        first = report["first"]
+        lines = [f"{folder}: iteration {report['iteration']} failed in {report['phase']}"]
+        lines.append(f"  {report['error']}")
+        lines += [f"  first, {describe(first)}"] if first else []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{folder}: {REPORT} is damaged ({error})"
+    return "\n".join([*lines, f"  repeat it     sh {shell([str(folder / REPLAY)])}"])
 
 
 def settings_of(run_dir: Path) -> Tuple[HealthCfg, Targets]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Sequence
 
 from epo.cli import compose, environment
 from epo.cli.overrides import merge, overrides
+from epo.cli.play.trust import check_trust
 from epo.config import Config, ConfigError
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 USAGE = """usage: python -m epo replay FOLDER [SETTING=VALUE...]
 
   FOLDER     of a failure, <run>/failure/<time>
-  SETTING    any setting of the run that is to be another one, such as device=cpu
+  SETTING    any setting of the run that is to be another one, such as device=cpu; trust=true
+             imports the module that config.yaml names
 
 It begins with the state before the iteration and ends with code 1 where the iteration fails again,
 with 0 where it ends well. HYDRA_FULL_ERROR=1 shows the traceback.
@@ -77,13 +79,13 @@ def configuration(failure: SavedFailure, given: Sequence[str]) -> Config:
         if word.startswith("-") or "=" not in word:
             raise ConfigError("argument", word, "unknown; settings are written name=value")
     saved = {name: failure.settings[name] for name in SETTINGS if name in failure.settings}
-    lines = merge(overrides(saved), given)
     run_dir = str(failure.folder.parent.parent)
     if failure.uses_recording:
         # Nothing of the task is needed, so nothing of it is imported.
-        (cfg,) = compose.check(lines, environment.CONFIG_DIR)
+        (cfg,) = compose.check(merge(overrides(saved), given), environment.CONFIG_DIR)
     else:
-        (cfg,) = environment.check(lines)
+        given = check_trust(failure.settings, str(failure.folder), given)
+        (cfg,) = environment.check(merge(overrides(saved), given))
         cfg, _ = environment.ready(cfg)
     cfg.run_dir = run_dir
     return cfg

@@ -136,9 +136,9 @@ class Collector:
         self.is_complete = True
         return rollout
 
-    def mark_complete(self) -> None:
-        """Let the present rollout, which somebody else has filled, count as collected."""
-        self.num_collected, self.is_complete = self.cfg.horizon, True
+    def mark_collected(self, num_steps: int) -> None:
+        """Count the first steps of the rollout, which somebody else has filled, as collected."""
+        self.num_collected, self.is_complete = num_steps, num_steps == self.cfg.horizon
 
     def _forward(self, rollout: Rollout, t: int) -> PolicyOutput:
         is_first = rollout.is_first[t]

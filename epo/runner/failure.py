@@ -70,9 +70,10 @@ class SavedFailure:
     def uses_recording(self) -> bool:
         """Whether the recorded rollout is learned from, instead of the environments acting again.
 
-        So it is where episodes cannot be saved and the rollout was complete.
+        So it is where episodes cannot be saved, and the rollout was complete or ended with values
+        that were refused.
         """
-        return self.report["is_rollout_complete"] and bool(self.spec.has_invalid_steps)
+        return self.report["is_replayable"] and bool(self.spec.has_invalid_steps)
 
     def load(self, name: str) -> Dict[str, Any]:
         """Read one of its checkpoint files.

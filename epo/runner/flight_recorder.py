@@ -21,7 +21,7 @@ from epo.redact import redact, redact_tree
 from epo.runner import checkpoint, provenance
 from epo.runner.guard import NonFiniteError
 from epo.runner.loop import Loop
-from epo.runner.nonfinite import OF_TASK, Finding, describe, first_in_rollout
+from epo.runner.nonfinite import OF_TASK, Finding, describe, first_in_rollout, first_refused
 from epo.runner.run_folder import RunFolder
 from epo.runner.state_copy import StateCopy
 from epo.terminal import say
@@ -95,6 +95,8 @@ class FlightRecorder:
             if (self.folder.path / name).is_file():
                 report.attempt(name, lambda path: self._copy_text(path.name, path))
         recording = loop.recording()
+        if recording and isinstance(error, EnvError) and error.values:
+            recording["refused"] = {"values": error.values, "error": redact(str(error))}
         is_whole = (
             report.is_writable
             and len(list(self.folder.path.glob(f"{FOLDER}/*/{STATE}"))) < MAX_WHOLE
@@ -114,7 +116,8 @@ class FlightRecorder:
             "iteration": 1 + (loop.iteration if state is None else state["iteration"]),
             "frames": loop.frames if state is None else state["frames"],
             "first": first,
-            "is_rollout_complete": recording.get("is_complete", False) and ROLLOUT not in missing,
+            "is_replayable": ROLLOUT not in missing
+            and (recording.get("is_complete", False) or "refused" in recording),
             "missing": missing,
             "spec": asdict(loop.env.spec),
         }
@@ -163,7 +166,10 @@ def locate(loop: Loop, error: BaseException, state: Optional[Dict[str, Any]]) ->
     """
     recording, found = loop.recording(), None
     try:
-        if recording:
+        if recording and isinstance(error, EnvError):
+            agent, step = recording["rollout"]["agent"].cpu(), recording["num_steps"]
+            found = first_refused(error.values, agent, step)
+        elif recording:
             found = first_in_rollout(recording["rollout"], recording["num_steps"])
         if found is None and state is not None and isinstance(error, NonFiniteError):
             found = loop.relearn(state)
@@ -219,8 +225,7 @@ def restore_random(states: Dict[str, Any]) -> None:
 def replay_text(folder: Path, content: Dict[str, Any]) -> str:
     """Give the command that repeats the failing iteration."""
     lines = [f"# Repeats iteration {content['iteration']}, which failed in {content['phase']}."]
-    is_lost = content["spec"].get("has_invalid_steps") and content["phase"] != PHASES["learn"]
-    if is_lost and not content["first"]:
+    if content["spec"].get("has_invalid_steps") and not content["is_replayable"]:
         lines.append(
             "# Episodes of this environment cannot be saved: new ones begin, and the iteration may "
             "end well."
@@ -246,7 +251,9 @@ def save(path: Path, content: Dict[str, Any]) -> None:
 def message(error: BaseException, failure: Failure, kept: str) -> str:
     """Say in one line what failed, what was kept and where to read on."""
     text = one_line(error)
-    if failure.first is not None and failure.first["quantity"] in OF_TASK:
+    if isinstance(error, EnvError):
+        pass  # it names the place itself
+    elif failure.first is not None and failure.first["quantity"] in OF_TASK:
         text = f"{text.partition(': training diverged')[0]}: the task's {describe(failure.first)}"
     elif failure.first is not None:
         text += f"; first, {describe(failure.first)}"

@@ -7,6 +7,8 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 import torch
 from torch import Tensor
 
+from epo.envs import LARGEST_VALUE
+
 Finding = Dict[str, Any]
 """`quantity`, and what is known of its place: `step`, `env`, `agent`, `parameter`, `epoch`, ..."""
 OF_TASK = ("observation", "reward")
@@ -39,20 +41,40 @@ def first_in_rollout(rollout: Mapping[str, Tensor], num_steps: int) -> Optional[
         return None
     step, _, name = min(found)
     values = rollout[name][step]  # [N, ...]
-    is_wrong = ~torch.isfinite(values.reshape(len(values), -1))
+    return _finding(name, values, ~torch.isfinite(values), rollout["agent"], step)
+
+
+def _finding(name: str, values: Tensor, is_wrong: Tensor, agent: Tensor, step: int) -> Finding:
+    """Describe the first environment [N] whose values [N, ...] are wrong."""
+    flat, is_wrong = values.reshape(len(values), -1), is_wrong.reshape(len(values), -1)
     envs = is_wrong.any(1).nonzero().flatten()
     env = int(envs[0])
     finding = {
         "quantity": name,
-        "value": str(float(values[env].flatten()[is_wrong[env]][0])),
+        "value": str(float(flat[env][is_wrong[env]][0])),
         "env": env,
         "num_envs": len(envs),
-        "agent": int(rollout["agent"][env]),
+        "agent": int(agent[env]),
         "step": step,
     }
     if values.dim() > 1:
         finding["components"] = is_wrong[env].nonzero().flatten()[:NUM_COMPONENTS].tolist()
     return finding
+
+
+def first_refused(values: Mapping[str, Tensor], agent: Tensor, step: int) -> Optional[Finding]:
+    """Find the first number among refused `values` that nothing can be learned from.
+
+    Args:
+        values: name -> [N, ...], as in `EnvError.values`.
+        agent: [N] agent of each environment.
+        step: of the rollout.
+    """
+    for name, value in values.items():
+        is_wrong = ~(value.abs() <= LARGEST_VALUE)  # NaN among them
+        if bool(is_wrong.any()):
+            return _finding(name, value, is_wrong, agent, step)
+    return None
 
 
 def describe(finding: Finding) -> str:

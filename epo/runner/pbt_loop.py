@@ -128,8 +128,7 @@ class MemberLoop(Loop):
 
     def play(self, recording: Dict[str, Any]) -> None:
         """Let the next iteration learn from a complete `recording`; nobody acts."""
-        rollout, returns = play(recording, self.collector)
-        self.collect = lambda: (rollout, returns)
+        self.collect = lambda: play(recording, self.collector)
 
     def relearn(self, state: Dict[str, Any]) -> Optional[Finding]:
         """Repeat the last updates from `state` and say what was not finite first."""

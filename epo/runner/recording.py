@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from epo.config import ConfigError
+from epo.envs import EnvError
 from epo.models.actor_critic import ActorCritic
 from epo.models.normalizer import RunningNormalizer
 from epo.population.fitness import EpisodeReturns
 from epo.rollout.collector import Collector
 from epo.rollout.storage import Rollout
+from epo.runner.nonfinite import first_refused
 
 
 def record_rollout(collector: Collector, returns: Optional[EpisodeReturns]) -> Dict[str, Any]:
@@ -43,11 +45,24 @@ def play(
         if own is None or own.shape != value.shape:
             raise ConfigError("rollout", name, f"has the shape {tuple(value.shape)}, see config")
         own.copy_(value)
-    collector.mark_complete()
+    collector.mark_collected(recording["num_steps"])
+    if "refused" in recording:
+        judge_again(recording)
     returns = recording["returns"]
     if returns is not None:
         returns = EpisodeReturns(*(value.to(device) for value in returns))
     return rollout, returns
+
+
+def judge_again(recording: Dict[str, Any]) -> None:
+    """Look once more at the values with which the environments ended the rollout.
+
+    Raises:
+        EnvError: if nothing can be learned from them, in the words of that time.
+    """
+    values, agent = recording["refused"]["values"], recording["rollout"]["agent"]
+    if first_refused(values, agent, recording["num_steps"]) is not None:
+        raise EnvError(recording["refused"]["error"], values)
 
 
 @torch.no_grad()

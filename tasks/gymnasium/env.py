@@ -221,7 +221,9 @@ class GymnasiumEnv:
             if at is not None:
                 what = "the reward" if array is buffers.reward else self._label(at[1])
                 number = f"{what} is {array[at]:g}, it must be finite and at most {LARGEST:g}"
-                raise FailedError(f"environment {at[0]} of {self.spec.name}: {number}", at[0])
+                error = FailedError(f"environment {at[0]} of {self.spec.name}: {number}", at[0])
+                error.is_value = True
+                raise error
 
     @contextmanager
     def _failures(self, kind: Type[Exception] = EnvError) -> Iterator[None]:
@@ -233,7 +235,14 @@ class GymnasiumEnv:
             if error.index is not None and self._num_steps:
                 of_episode = self._steps_of_episode[error.index]
                 moment = f" (step {of_episode} of its episode, {self._num_steps} of the run)"
+            if kind is EnvError and error.is_value:
+                raise EnvError(f"{error}{moment}", self._values()) from error
             raise kind(f"{error}{moment}") from error
+
+    def _values(self) -> Dict[str, Tensor]:
+        """Return what the environments gave last, in the order in which it is looked at."""
+        names = ("reward", "final_observation", "observation")
+        return {name: torch.from_numpy(getattr(self._buffers, name).copy()) for name in names}
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         """Give float32 on the device; bytes of images become floats there."""

@@ -41,7 +41,10 @@ class FailedError(RuntimeError):
     Attributes:
         index: of the environment in the task; None: unknown, or of a sample.
         is_hang: it did not answer.
+        is_value: a number that it gave is what is wrong.
     """
+
+    is_value = False
 
     def __init__(self, message: str, index: Optional[int] = None, is_hang: bool = False) -> None:
         super().__init__(message)

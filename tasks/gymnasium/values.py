@@ -6,10 +6,10 @@ from typing import Any, Optional, Tuple
 
 import numpy as np
 
+from epo.envs import LARGEST_VALUE
 from tasks.gymnasium.guard import WrongValueError
 
-LARGEST = 1e18
-"""Largest size of a number that can be learned from: its square is finite in float32 (3.4e38)."""
+LARGEST = LARGEST_VALUE
 _NUMBERS = "biuf"
 """Kinds of real numbers in numpy: bool, integers, floats."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from epo.cli import replay
+from epo.cli import diagnose, replay
 from epo.cli.environment import make_env
 from epo.config import ConfigError
 from epo.record.csv import rows
@@ -79,7 +79,7 @@ def test_gymnasium_failure_names_environment_step_and_quantity(gymnasium_failure
 def test_gymnasium_failure_repeats_with_the_recorded_rollout(gymnasium_failure: Path, capsys: Any):
     printed = again(only_failure(gymnasium_failure), capsys)
     assert "with the recorded rollout" in printed
-    assert "reward is nan in environment 2 (agent 0)" in printed
+    assert "environment 2 of tests.cli.faulty_env:NanReward-v0: the reward is nan" in printed
     assert "the recorded failure" in printed
 
 
@@ -87,7 +87,7 @@ def test_printed_command_repeats_the_failure(gymnasium_failure: Path):
     command = (only_failure(gymnasium_failure) / "replay.txt").read_text()
     done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=120)
     assert done.returncode == 1
-    assert b"reward is nan in environment 2 (agent 0)" in done.stderr
+    assert b"NanReward-v0: the reward is nan" in done.stderr
     assert b"the recorded failure" in done.stdout
 
 
@@ -96,6 +96,22 @@ def test_recorded_rollout_needs_no_foreign_code(
 ):
     monkeypatch.setitem(sys.modules, "tests.cli.faulty_env", None)  # not here
     assert "the recorded failure" in again(only_failure(gymnasium_failure), capsys)
+
+
+def test_diagnose_shows_what_was_written_down(gymnasium_failure: Path, capsys: Any):
+    diagnose.main([str(gymnasium_failure)])
+    printed = capsys.readouterr().out
+    assert "iteration 3 failed in the environments' step" in printed
+    assert "first, reward is nan in environment 2 (agent 0), step 3" in printed
+    assert "repeat it     sh " in printed and "replay.txt" in printed
+
+
+def test_diagnose_survives_a_damaged_report(tmp_path: Path, capsys: Any):
+    folder = tmp_path / "failure" / "now"
+    folder.mkdir(parents=True)
+    (folder / "failure.json").write_text("null")
+    diagnose.main([str(tmp_path)])
+    assert "failure.json is damaged" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
