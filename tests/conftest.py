@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from typing import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 # are enough for tensors of this size.
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
+import numpy as np
 import torch
 
 import epo.cli.compose
@@ -27,7 +29,13 @@ def _quick_commands() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction
 
 @pytest.fixture(autouse=True)
 def _same_process() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
-    """Put torch's threads back, which a command may choose; nothing else may have changed."""
+    """Begin every test alike, whatever ran before it, and refuse those that change the process.
+
+    Torch's threads are put back: a command may choose them.
+    """
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
     threads, dtype, folder = torch.get_num_threads(), torch.get_default_dtype(), os.getcwd()
     yield
     torch.set_num_threads(threads)
