@@ -110,5 +110,5 @@ def test_vector_networks_are_what_they_were():
 def test_impossible_channels_are_refused(channels):
     cfg = composed("algo=ppo")
     cfg.algo.network.cnn_channels = channels
-    with pytest.raises(ConfigError, match=r"cnn_channels=\[.*\]: give numbers of at least 1"):
+    with pytest.raises(ConfigError, match=r"cnn_channels=\[.*\]: give (number|width)s of at least"):
         validate(cfg)
