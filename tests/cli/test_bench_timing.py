@@ -81,7 +81,7 @@ class Env:
     """A task that adds 1 s of its own and 1 s of reset to each step of its physics."""
 
     device = CPU
-    spec = SimpleNamespace(num_envs=NUM_ENVS, action_dim=2)
+    spec = SimpleNamespace(num_envs=NUM_ENVS, action_dim=2, choices=())
     cfg = SimpleNamespace(episode_length=10)
 
     def __init__(self, clock: Clock) -> None:
