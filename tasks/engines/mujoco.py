@@ -165,6 +165,14 @@ class MujocoSimulator:
         self._batch.forward(stage=_FRESH)
         self._read()
 
+    def load(self) -> dict[str, Tensor]:
+        """Count `contacts` [N] and constraint `rows` [N] of the present state."""
+        # Counted from the first call on: what is bound is copied after every step.
+        ncon, nefc = self._batch.bind("ncon"), self._batch.bind("nefc")
+        self._batch.forward(stage=_FRESH)
+        counts = (torch.tensor(np.array(x).reshape(self.num_envs)).long() for x in (ncon, nefc))
+        return dict(zip(("contacts", "rows"), counts, strict=True))
+
     def world(self, index: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """Give one world as a model and data of its own, ready to render."""
         self._write_goal()

@@ -149,6 +149,14 @@ class MujocoWarpSimulator:
             own.copy_(state[name])
         self._refresh()
 
+    def load(self) -> dict[str, Tensor]:
+        """Count `contacts` [N] and constraint `rows` [N] of the last step; waits for the device."""
+        data = self._data
+        num = min(int(wp.to_torch(data.nacon)[0]), data.naconmax)
+        worlds = wp.to_torch(data.contact.worldid)[:num].long()
+        rows = wp.to_torch(data.nefc).clone()
+        return {"contacts": torch.bincount(worlds, minlength=self.num_envs), "rows": rows}
+
     def world(self, index: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """Give one world as a model and data of its own, ready to render; waits for the device."""
         model = copy.copy(self._host_model)

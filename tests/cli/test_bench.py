@@ -82,6 +82,8 @@ def test_physics_and_task_are_measured_on_mujoco(capsys: pytest.CaptureFixture[s
         assert sum(shares) == pytest.approx(1.0, abs=1e-4) and min(shares) > 0
         assert row["physics_steps_per_s"] > 0 and row["construct_s"] > 0
         assert (row["bad_worlds"], row["overflow"]) == (0, None)
+        for name in ("contacts", "rows"):
+            assert 0 < row[f"{name}_mean"] <= row[f"{name}_max"]
 
 
 @pytest.mark.gpu

@@ -11,13 +11,21 @@ import torch
 
 from epo import stopwatch
 from epo.cli.bench import timing
-from epo.cli.bench.sim_timing import overflows, random_actions, time_physics, time_task, warm_up
+from epo.cli.bench.sim_timing import (
+    load_fields,
+    overflows,
+    random_actions,
+    time_physics,
+    time_task,
+    warm_up,
+)
 from epo.cli.bench.timing import rate, repeated_s, timed
 from epo.stopwatch import Stopwatch
 from tests.stand_in import replace_in
 
 CPU = torch.device("cpu")
 NUM_ENVS = 5
+LOADS = ("mean", "p95", "max")
 
 
 class Clock:
@@ -156,8 +164,15 @@ def test_warm_up_counts_its_own_faults_only(clock: Clock):
         "contact_overflow": 12,
         "constraint_overflow": 6,
         "overflow": 18,
+        **dict.fromkeys(f"{name}_{what}" for name in ("contacts", "rows") for what in LOADS),
     }
     assert seconds == 30.0
+
+
+def test_loads_are_shown_as_mean_95th_percentile_and_most():
+    counts = [torch.arange(10), torch.arange(10, 20)]  # 0 to 19: 19 of 20 are at most 18
+    found = load_fields("rows", counts)
+    assert found == {"rows_mean": 9.5, "rows_p95": 18, "rows_max": 19}
 
 
 def test_warm_up_spreads_the_ages_of_the_episodes(clock: Clock):

@@ -34,9 +34,19 @@ USAGE = """usage: python -m epo bench sim [steps=100] [seconds=5] [repetitions=5
                   engine=mujoco engine.num_threads=1,2,4
                   engine=mujoco_warp engine.graph=true,false num_envs=8192
 
+Contacts and constraint rows are counted per world during the warm-up: mean, 95th percentile, most.
 A table, then a line of JSON for all rows that differ in num_envs only. Set-up includes the
 compilation of kernels and the capture of a graph; kernels compiled before cost nothing.
 """
+
+
+def load_text(row: Row, name: str) -> str:
+    """Show a count per world: mean, 95th percentile and maximum."""
+    if row[f"{name}_mean"] is None:
+        return "–"
+    return f"{row[f'{name}_mean']:.1f}, {row[f'{name}_p95']}, {row[f'{name}_max']}"
+
+
 COLUMNS = (
     number_column("envs", "num_envs"),
     rate_column("physics steps/s", "physics_steps_per_s"),
@@ -46,6 +56,8 @@ COLUMNS = (
     number_column("reset", "reset_share", "{:.1%}"),
     number_column("set-up s", "construct_s", "{:.1f}"),
     number_column("memory MB", "peak_mem_mb"),
+    Column("contacts", lambda row: load_text(row, "contacts")),
+    Column("rows", lambda row: load_text(row, "rows")),
     number_column("bad worlds", "bad_worlds"),
     number_column("overflow", "overflow"),
 )

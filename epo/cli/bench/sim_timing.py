@@ -6,7 +6,7 @@ import math
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ from epo.stopwatch import Stopwatch
 
 TARGET_STEP_RAD = 1.0 / 6.0
 """Most that a joint target moves per step in physics alone: the task's 10 rad/s at 60 Hz."""
+LOOKS = 20
+"""How often the contacts and constraint rows of the worlds are counted during the warm-up."""
 
 
 def measure(
@@ -98,10 +100,14 @@ def warm_up(env: Any, act: Callable[[], Tensor], num_steps: int) -> Tuple[Dict[s
     """
     stagger(env)
     bad = torch.zeros((), dtype=torch.float64, device=env.device)
+    loads: List[Dict[str, Tensor]] = []
+    every = max(1, num_steps // LOOKS)
 
     def block() -> None:
-        for _ in range(num_steps):
+        for step in range(1, num_steps + 1):
             bad.add_(env.step(act()).scalars.get("bad_worlds", math.nan))
+            if step % every == 0 and hasattr(getattr(env, "sim", None), "load"):
+                loads.append(env.sim.load())
 
     before = overflows(env)
     seconds = elapsed_s(env.device, block)
@@ -110,8 +116,21 @@ def warm_up(env: Any, act: Callable[[], Tensor], num_steps: int) -> Tuple[Dict[s
         "bad_worlds": None if bad.isnan() else int(bad),
         "overflow": sum(lost.values()) if lost else None,
         **lost,
+        **load_fields("contacts", [load["contacts"] for load in loads]),
+        **load_fields("rows", [load["rows"] for load in loads]),
     }
     return faults, seconds
+
+
+def load_fields(name: str, counts: Sequence[Tensor]) -> Dict[str, Any]:
+    """Give mean, 95th percentile and maximum of counts per world as entries of a row."""
+    names = (f"{name}_mean", f"{name}_p95", f"{name}_max")
+    if not counts:
+        return dict.fromkeys(names)
+    # Sorted on the host: torch's quantile takes 16 million numbers at most.
+    found = torch.cat([count.flatten() for count in counts]).cpu().sort().values
+    at_95 = found[math.ceil(0.95 * len(found)) - 1]
+    return dict(zip(names, (float(found.double().mean()), int(at_95), int(found[-1]))))
 
 
 def time_task(

@@ -94,6 +94,10 @@ def test_engines_agree_over_a_tenth_and_a_fifth_of_a_second(num_arms, num_envs, 
         for name in ("site_pos", "site_quat", "site_linvel", "site_angvel"):
             assert difference(ours, theirs, name).median() < 10 * median, (name, steps)
     assert not any(ours.counters.read().values())
+    loads = [sim.load() for sim in (ours, theirs)]
+    for name in ("contacts", "rows"):  # a substep apart
+        found, expected = (load[name].cpu().double().mean() for load in loads)
+        assert found == pytest.approx(expected.item(), rel=0.2), name
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -23,6 +23,7 @@ from tasks.allegro_kuka.physics import PhysicsCfg
 from tasks.allegro_kuka.scene import build_scene, scene_spec
 from tasks.engines.mujoco import MujocoSimulator
 from tasks.engines.simulator import Worlds
+from tests.tasks.engines.driving import everywhere, on_table
 from tests.tasks.worlds import worlds
 
 MIRRORS = ("joint_pos", "joint_vel", "object_pose", "bad")
@@ -165,6 +166,20 @@ def test_objects_rest_on_their_own_half_height():
         sim.step()
     # The table's top lies at 0.53 m; contacts give by a tenth of a millimetre.
     torch.testing.assert_close(sim.object_pose[:, 2], 0.53 + half[:, 2], rtol=0, atol=2e-4)
+
+
+def test_load_counts_what_touches_in_every_world():
+    half = torch.full((2, 3), 0.05)
+    sim = worlds(half)
+    posture, speed, pose, rest = on_table(sim, half)
+    pose[1, :3] = torch.tensor([-1.0, -1.0, 5.0])
+    sim.set_state(everywhere(sim), posture, speed, pose, rest)
+    for _ in range(20):
+        sim.step()
+    load = sim.load()
+    assert (load["contacts"][0] - load["contacts"][1]).item() == 4  # the corners of the box
+    # A contact of four dimensions with an elliptic cone takes four rows.
+    assert (load["rows"][0] - load["rows"][1]).item() == 16
 
 
 def test_doubled_stiffness_halves_the_error_under_a_load():
