@@ -3,6 +3,8 @@
 #   make train ARGS="task=... algo=..."      anything else
 #   make test, make check, make clean
 #   make stress                              writes docs/reliability.md, about 30 minutes
+#   make gpu                                 the first hour on a GPU, in steps that resume
+#   make gpu STEP=bench_sim MINUTES=9        one step; STEP=list lists them; DEVICE=cpu rehearses
 #   TORCH=2.12.0, PYTHON=python3.12          another torch or Python
 
 PYTHON ?= python3
@@ -13,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/torch-$(TORCH).stamp
 
-.PHONY: setup train test check stress clean
+.PHONY: setup train test check gpu stress clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -43,6 +45,9 @@ check: $(STAMP)
 
 stress: $(STAMP)
 	$(BIN)/python -m tests.stress $(ARGS)
+
+gpu: $(STAMP)
+	$(BIN)/python -m epo gpu $(if $(STEP),step=$(STEP)) $(if $(DEVICE),device=$(DEVICE)) $(if $(MINUTES),minutes=$(MINUTES)) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

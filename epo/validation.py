@@ -228,6 +228,17 @@ def _check_device_name(device: str) -> None:
         raise ConfigError("device", device, "unknown; use auto, cpu, cuda or cuda:<index>")
 
 
+def check_device(device: str) -> None:
+    """Refuse a device that is not here.
+
+    Raises:
+        ConfigError: with the way out.
+    """
+    _check_device_name(device)
+    if device.startswith("cuda"):
+        _check_cuda(device, _num_cuda_devices())
+
+
 def _check_cuda(device: str, num_devices: int) -> None:
     if not num_devices:
         raise ConfigError("device", device, "torch sees no CUDA device here; use device=cpu")
