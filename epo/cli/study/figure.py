@@ -128,7 +128,7 @@ def draw_series(axes: Axes, study: StudyCfg, outcomes: Sequence[Outcome], series
         points = sorted((size, mean(own), standard_error(own)) for size, own in found if own)
         if points:
             x, means, errors = zip(*points)
-            marks = {"color": f"C{i % 10}", "linewidth": 1.5, "capsize": 2, "label": arm}
+            marks = {"color": f"C{i % 10}", "marker": ".", "capsize": 2, "label": arm}
             axes.errorbar(x, means, np.nan_to_num(errors), **marks)
     axes.set_xscale("log", base=2)
     axes.set_xticks(sorted(sizes.values()), [f"{size:,}" for size in sorted(sizes.values())])
