@@ -172,7 +172,8 @@ def check_metric(setting: str, name: str, metrics: Sequence[str]) -> None:
     """
     names = sorted({*metrics, "episode_return", "episode_length"})
     if name not in names:
-        way_out = f"is not a metric of this task; choose one of {', '.join(names)}"
+        auto = "auto or " if setting == "algo.evolution.fitness_metric" else ""
+        way_out = f"is not a metric of this task; choose {auto}one of {', '.join(names)}"
         raise ConfigError(setting, name, way_out)
 
 
