@@ -21,6 +21,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 def composed(*overrides: str) -> Config:
     """Compose what `python train.py <overrides>` would run."""
+    return copy.deepcopy(_typed(overrides))
+
+
+@lru_cache(maxsize=None)
+def _typed(overrides: Tuple[str, ...]) -> Config:
     return typed(quick_compose("config", overrides))
 
 

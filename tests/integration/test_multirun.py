@@ -42,6 +42,7 @@ def test_every_run_of_a_sweep_has_its_own_process_and_folder(tmp_path: Path):
         assert (run / "summary.json").exists()
 
 
+@pytest.mark.slow
 def test_failing_run_fails_the_sweep(tmp_path: Path):
     # Whether there is a CUDA device is known to the run only: the sweep itself needs no torch.
     result = sweep(tmp_path, "device=cuda")

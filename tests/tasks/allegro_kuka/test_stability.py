@@ -79,8 +79,10 @@ def test_random_actions_keep_every_object_sane(num_arms, steps):
     "name",
     [
         "AllegroKukaThrow",
-        "AllegroKukaTwoArmsReorientationPartition",
-        "AllegroKukaTwoArmsReorientationBarrier",
+        *(
+            pytest.param(f"AllegroKukaTwoArmsReorientation{wall}", marks=pytest.mark.slow)
+            for wall in ("Partition", "Barrier")
+        ),
     ],
 )
 def test_random_actions_keep_bucket_and_walls_sane(name):
