@@ -13,5 +13,10 @@ class GuardCfg:
     """Keep the state before every iteration in memory. At a failure it is saved as `last.pt`, and
     `failure/<time>/` in the run folder shows what happened; off, all since the last checkpoint is
     lost. It costs one copy of networks, optimiser and environments, and below 1 % of the time."""
+    on_nonfinite: str = "stop"
+    """`stop` at a loss or gradient that is not finite, or `skip`: leave the minibatch out, count it
+    in `health/skipped_minibatches` (`algo.trainer=ppo` only)."""
+    max_skipped: int = 100
+    """With `skip`: stop after more minibatches in a row than this."""
     max_rollout_mb: int = 512
     """Largest rollout that is written to the folder of a failure, MB."""

@@ -29,6 +29,9 @@ def check_parts(cfg: Config) -> None:
             health.sustained,
             f"use at most sustained_of={health.sustained_of}",
         )
+    if cfg.guard.on_nonfinite == "skip" and cfg.algo.trainer != "ppo":
+        way_out = f"algo.trainer={cfg.algo.trainer} leaves no minibatch out; use stop"
+        raise ConfigError("guard.on_nonfinite", "skip", way_out)
     _check_clip(cfg.algo)
     _check_penalty(cfg.algo)
     _check_poem(cfg.algo)

@@ -76,6 +76,7 @@ class StepResult(NamedTuple):
         kl: [] mean KL divergence that the step size follows.
         kl_old: [] mean KL(old || new).
         grad_norm: [] global gradient norm before clipping.
+        is_fine: [] bool, the step was taken; None: it always is.
     """
 
     ids: Tensor
@@ -84,6 +85,7 @@ class StepResult(NamedTuple):
     kl: Tensor
     kl_old: Tensor
     grad_norm: Tensor
+    is_fine: Optional[Tensor] = None
 
 
 class Objective:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from epo.learner.objective import Objective, StepResult, Update
 from epo.learner.optim import adapt_learning_rate, make_adam, reset_moments
 from epo.learner.parts import make_clip_schedule, make_hooks
 from epo.learner.penalty import make_penalty
+from epo.learner.skipping import Skipping
 from epo.models.actor_critic import ActorCritic
 from epo.population.fitness import EpisodeReturns
 from epo.rollout.storage import Rollout
@@ -42,6 +43,7 @@ class PPO:
         cfg: PPO, its parts, aggregation and normaliser settings.
         num_envs: N.
         seed: of the permutation of sequences and of the draw of followers.
+        skips_nonfinite: leave minibatches out whose loss or gradient is not finite.
 
     Attributes:
         signals: name -> [] tensor, what the parts say of the last update; NaN is no value.
@@ -49,7 +51,14 @@ class PPO:
     Source: PPO as in rl_games; SAPG (arXiv 2407.20230); EPO (arXiv 2503.19037).
     """
 
-    def __init__(self, model: ActorCritic, cfg: AlgoCfg, num_envs: int, seed: int) -> None:
+    def __init__(
+        self,
+        model: ActorCritic,
+        cfg: AlgoCfg,
+        num_envs: int,
+        seed: int,
+        skips_nonfinite: bool = False,
+    ) -> None:
         self.model = model
         self.cfg = cfg.ppo
         self.aggregation = cfg.aggregation
@@ -61,6 +70,7 @@ class PPO:
             self.cfg.learning_rate, dtype=torch.float64 if device.type == "cpu" else torch.float32
         ).to(device)
         self.optimizer = make_adam(model.parameters(), self.learning_rate, self.cfg.adam_eps)
+        self.skipping = Skipping(self.optimizer, device) if skips_nonfinite else None
         self.clip: ClipSchedule = make_clip_schedule(cfg, model)
         self.penalty = make_penalty(cfg.penalty, device)
         self.objective = Objective(model, self.cfg, self.aggregation, self.penalty)
@@ -83,6 +93,8 @@ class PPO:
             name -> [] tensor on the device, all of them finite while training is sound.
         """
         means = MetricMeans()
+        if self.skipping is not None:
+            self.skipping.begin_update()
         update = self.begin(rollout, returns, means)
         num_sequences = update.batch.num_sequences
         order = self.draw_order(num_sequences)
@@ -101,7 +113,8 @@ class PPO:
         self.frames += rollout.horizon * rollout.num_envs
         if not self.is_minibatch_timing:
             self.model.observation_normalizer.update(rollout.observation[:-1])
-        return {**means.read(), "lr": self.learning_rate.clone()}
+        skipped = {} if self.skipping is None else self.skipping.read()
+        return {**means.read(), "lr": self.learning_rate.clone(), **skipped}
 
     def begin(
         self, rollout: Rollout, returns: Optional[EpisodeReturns], means: MetricMeans
@@ -122,19 +135,22 @@ class PPO:
     ) -> Tensor:
         """Pass over the batch once, adapt the step size and return the mean KL(old || new) []."""
         kl, kl_old = torch.zeros_like(self.learning_rate), torch.zeros_like(self.learning_rate)
+        num: Union[int, Tensor] = 0  # minibatches that were not left out
         for ids in minibatches:
             result = self.step(update, ids, epoch)
             for hook in self.hooks:
                 hook.on_minibatch_end(update, result)
             self._count(means, result, update.batch.is_off_policy[ids])
-            kl += result.kl.to(kl)
-            kl_old += result.kl_old.to(kl_old)
+            is_fine = result.is_fine
+            kl += _where(is_fine, result.kl.to(kl))
+            kl_old += _where(is_fine, result.kl_old.to(kl_old))
+            num = num + (1 if is_fine is None else is_fine.to(kl))
         for hook in self.hooks:
             hook.on_epoch_end(update)
         if self.cfg.schedule == "adaptive":
-            adapted = adapt_learning_rate(self.learning_rate, kl / len(minibatches), self.cfg)
+            adapted = adapt_learning_rate(self.learning_rate, kl / num, self.cfg)  # 0 / 0: kept
             self.learning_rate.copy_(adapted)
-        return kl_old / len(minibatches)
+        return kl_old / num
 
     def step(self, update: Update, ids: Tensor, epoch: int) -> StepResult:
         """Take one optimiser step on the sequences `ids` [B] of the batch."""
@@ -148,11 +164,16 @@ class PPO:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # pyright: ignore[reportUnknownMemberType]
         grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.max_grad_norm)
+        is_fine = None if self.skipping is None else self.skipping.look(loss, grad_norm)
         self.optimizer.step()  # pyright: ignore[reportUnknownMemberType]
-        batch.mean[:, ids] = found.output.mean.detach()
-        batch.log_std[ids] = found.output.log_std.detach()
+        mean, log_std = found.output.mean.detach(), found.output.log_std.detach()
+        if is_fine is not None:
+            mean = torch.where(is_fine, mean, batch.mean[:, ids])
+            log_std = torch.where(is_fine, log_std, batch.log_std[ids])
+        batch.mean[:, ids], batch.log_std[ids] = mean, log_std
         kl = self._mean_kl(found.terms.kl.detach(), batch.is_off_policy[ids], epoch)
-        return StepResult(ids, found.terms, loss.detach(), kl, found.kl_old.detach(), grad_norm)
+        kl_old = found.kl_old.detach()
+        return StepResult(ids, found.terms, loss.detach(), kl, kl_old, grad_norm, is_fine)
 
     def _mean_kl(self, kl: Tensor, is_off_policy: Tensor, epoch: int) -> Tensor:
         if self.aggregation.kl_reference == "exclude" and epoch == 0:
@@ -223,20 +244,20 @@ class PPO:
         batch.target = self.model.normalize_value(batch.target)
 
     def _count(self, means: MetricMeans, result: StepResult, is_off_policy: Tensor) -> None:
-        terms = result.terms
+        terms, is_fine = result.terms, result.is_fine
         is_clipped = terms.is_clipped.to(terms.ratio.dtype)
-        means.add("loss/surrogate", terms.surrogate)
-        means.add("loss/value", terms.value_loss)
-        means.add("loss/bounds", terms.bounds)
-        means.add("loss/total", result.loss)
-        means.add("entropy", terms.entropy)
-        means.add("grad_norm", result.grad_norm)
-        means.add("kl", result.kl)
-        means.add("kl/on_policy", terms.kl, ~is_off_policy)
-        means.add("clip_fraction/on_policy", is_clipped, ~is_off_policy)
+        means.add("loss/surrogate", terms.surrogate, is_fine)
+        means.add("loss/value", terms.value_loss, is_fine)
+        means.add("loss/bounds", terms.bounds, is_fine)
+        means.add("loss/total", result.loss, is_fine)
+        means.add("entropy", terms.entropy, is_fine)
+        means.add("grad_norm", result.grad_norm, is_fine)
+        means.add("kl", result.kl, is_fine)
+        means.add("kl/on_policy", terms.kl, _both(~is_off_policy, is_fine))
+        means.add("clip_fraction/on_policy", is_clipped, _both(~is_off_policy, is_fine))
         if num_copies(self.model.num_agents, self.aggregation):
-            means.add("kl/off_policy", terms.kl, is_off_policy)
-            means.add("clip_fraction/off_policy", is_clipped, is_off_policy)
+            means.add("kl/off_policy", terms.kl, _both(is_off_policy, is_fine))
+            means.add("clip_fraction/off_policy", is_clipped, _both(is_off_policy, is_fine))
 
     def draw_order(self, num_sequences: int) -> Tensor:
         """Return the order [S] in which the sequences fill the minibatches of this update."""
@@ -265,6 +286,7 @@ class PPO:
             "clip": self.clip.state_dict(),
             "penalty": {} if self.penalty is None else self.penalty.state_dict(),
             "hooks": {hook.name: hook.state_dict() for hook in self.hooks},
+            **({} if self.skipping is None else {"skipping": self.skipping.state_dict()}),
         }
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
@@ -276,6 +298,8 @@ class PPO:
             group["lr"] = self.learning_rate
         self.generator.set_state(state["generator"].cpu())
         self.frames = int(state["frames"])
+        if self.skipping is not None and "skipping" in state:
+            self.skipping.load_state_dict(state["skipping"])
         if state["clip"]:
             self.clip.load_state_dict(state["clip"])
         if self.penalty is not None and state["penalty"]:
@@ -283,3 +307,12 @@ class PPO:
         for hook in self.hooks:
             if hook.name in state["hooks"]:
                 hook.load_state_dict(state["hooks"][hook.name])
+
+
+def _where(is_fine: Optional[Tensor], value: Tensor) -> Tensor:
+    """Return `value`, and 0 for a minibatch that was left out."""
+    return value if is_fine is None else torch.where(is_fine, value, 0.0)
+
+
+def _both(mask: Tensor, is_fine: Optional[Tensor]) -> Tensor:
+    return mask if is_fine is None else mask & is_fine

@@ -101,3 +101,16 @@ def check_finite(
             f"{', '.join(bad)} in iteration {iteration}: training diverged; begin a new run with "
             f"smaller steps: {start}{group}.learning_rate=... (or {group}.max_grad_norm=...)"
         )
+
+
+def check_skipped(in_a_row: float, max_skipped: int, iteration: int) -> None:
+    """Stop a run that leaves out one minibatch after the other.
+
+    Raises:
+        NonFiniteError: if there were more in a row than `guard.max_skipped`.
+    """
+    if in_a_row > max_skipped:
+        raise NonFiniteError(
+            f"{in_a_row:.0f} minibatches in a row were not finite in iteration {iteration}, "
+            f"guard.max_skipped={max_skipped}: training diverged; take smaller steps in a new run"
+        )

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from epo.config import Config, ConfigError
 from epo.envs import EnvSpec, VecEnv
+from epo.learner.skipping import IN_A_ROW, SKIPPED
 from epo.population import FitnessTracker
 from epo.record.names import agent_fitness
 from epo.record.recorder import Recorder
-from epo.runner.guard import check_finite
+from epo.runner.guard import check_finite, check_skipped
 from epo.runner.nonfinite import Finding
 from epo.runner.run_folder import RunFolder
 from epo.runner.snapshot import Snapshot, transfer
@@ -175,8 +176,14 @@ class Loop(ABC):
             self.tracker.block_means(),
         )
         last = RunFolder(Path(str(self.cfg.run_dir))).last
-        check_finite(snapshot.metrics, self.iteration + 1, last, self.optimizer_group)
-        snapshot = snapshot._replace(metrics={name: snapshot.metrics[name] for name in metrics})
+        numbers = snapshot.metrics
+        if numbers.get(SKIPPED):
+            check_skipped(numbers[IN_A_ROW], self.cfg.guard.max_skipped, self.iteration + 1)
+            numbers = {name: numbers[name] for name in watched}  # means may be of no minibatch
+        check_finite(numbers, self.iteration + 1, last, self.optimizer_group)
+        snapshot = snapshot._replace(
+            metrics={n: snapshot.metrics[n] for n in metrics if n != IN_A_ROW}
+        )
         self.iteration += 1
         self.frames += self.frames_per_iteration
         self.evolve(snapshot)

@@ -67,8 +67,9 @@ def judge_again(recording: Dict[str, Any]) -> None:
 
 @torch.no_grad()
 def watch(model: ActorCritic, collector: Collector) -> Tensor:
-    """Return [] 0 if the last observations and the statistics of all are finite, else NaN."""
-    is_fine = torch.isfinite(collector.rollout.observation[-1]).all()
+    """Return [] 0 if rewards, last observations and the statistics of all are finite, else NaN."""
+    rollout = collector.rollout
+    is_fine = torch.isfinite(rollout.observation[-1]).all() & torch.isfinite(rollout.reward).all()
     return torch.where(is_fine & is_sound(model.observation_normalizer), 0.0, math.nan)
 
 

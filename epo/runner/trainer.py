@@ -84,7 +84,11 @@ class Trainer(Loop):
             with_step_memory=algo.aggregation.hidden == "stored" and num_agents > 1,
         )
         self.learner = PPO(
-            self.model, algo, env.spec.num_envs, seed=derive_seed(cfg.seed, "learner")
+            self.model,
+            algo,
+            env.spec.num_envs,
+            seed=derive_seed(cfg.seed, "learner"),
+            skips_nonfinite=cfg.guard.on_nonfinite == "skip",
         )
         if cfg.compile:
             self.learner.objective.compile()
@@ -120,7 +124,7 @@ class Trainer(Loop):
         return self.collector.collect(), self.tracker.take_returns()
 
     def watched(self) -> Dict[str, Tensor]:
-        """Watch what the next rollout begins with and what it is normalised by."""
+        """Watch what the task gave, and the statistics that it is normalised by."""
         return {"observation": watch(self.model, self.collector)}
 
     def recording(self) -> Dict[str, Any]:
