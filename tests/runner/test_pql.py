@@ -25,8 +25,9 @@ from epo.runner.run import make_loop, run
 from epo.validation import validate
 from tasks import registry
 from tests.composed import composed
+from tests.host_reads import host_reads
 from tests.integration.command import TIMES, rows, start, train
-from tests.learner.pql.small import host_reads, point_mass
+from tests.learner.pql.small import point_mass
 
 SMALL = (
     "task=ProbeReach",
@@ -171,10 +172,10 @@ def test_saved_replay_of_another_capacity_is_refused(tmp_path):
         second.load_state_dict(through_a_file(first.state_dict(), tmp_path))
 
 
-def test_iteration_reads_nothing_from_the_device(monkeypatch):
+def test_iteration_reads_nothing_from_the_device():
     loop = make()
     iterate(loop, WARM)
-    assert not host_reads(monkeypatch, loop.advance)
+    assert not host_reads(loop.advance)
 
 
 def test_streams_of_components_are_their_own():

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Counter, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -17,7 +16,6 @@ from epo.learner.pql.networks import Networks
 from epo.learner.pql.replay import Replay
 from tasks.config import ProbeCfg
 from tasks.probes import Probe
-from tests.learner.test_host_copies import HostReads
 
 INPUTS, ACTIONS = 3, 2
 """O and A of the networks here."""
@@ -76,13 +74,6 @@ def random_transition(num: int, device: torch.device = CPU) -> Transition:
         next_observation=torch.randn(num, INPUTS).to(device),
         is_kept=torch.ones(num, dtype=torch.bool, device=device),
     )
-
-
-def host_reads(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> Counter[str]:
-    """Count what in `work` makes the host wait for the device."""
-    with monkeypatch.context() as patch, HostReads(patch) as reads:
-        work()
-    return +reads.counts  # without zeros
 
 
 def make_step(

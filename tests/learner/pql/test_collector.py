@@ -16,7 +16,8 @@ from epo.learner.pql.networks import Networks
 from epo.learner.pql.replay import Replay
 from epo.population import FitnessTracker
 from epo.stopwatch import Stopwatch
-from tests.learner.pql.small import CPU, host_reads, point_mass
+from tests.host_reads import host_reads
+from tests.learner.pql.small import CPU, point_mass
 
 N = 6
 
@@ -132,7 +133,7 @@ def test_steps_that_are_no_experience_are_not_stored():
     assert int(collector.replay.size) == 4 * N + 1
 
 
-def test_collection_reads_nothing_from_the_device(monkeypatch):
+def test_collection_reads_nothing_from_the_device():
     collector = make_collector(LostEpisodes(invalid_at=3), n_step=3)
     collector.step()
 
@@ -141,7 +142,7 @@ def test_collection_reads_nothing_from_the_device(monkeypatch):
             collector.step()
         collector.read_scalars()
 
-    assert not host_reads(monkeypatch, work)
+    assert not host_reads(work)
 
 
 def test_restored_collector_goes_on_the_same():

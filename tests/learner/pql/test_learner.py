@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from epo.learner.pql.learner import Means, QLearner
 from epo.learner.pql.replay import Batch
-from tests.learner.pql.small import ACTIONS, INPUTS, host_reads, small_learner
+from tests.host_reads import host_reads
+from tests.learner.pql.small import ACTIONS, INPUTS, small_learner
 
 CRITICS = pytest.mark.parametrize("critic", ["double", "distributional"])
 
@@ -250,9 +251,9 @@ def test_restored_learner_continues_the_same(critic):
 
 
 @CRITICS
-def test_updates_read_nothing_from_the_device(critic, monkeypatch):
+def test_updates_read_nothing_from_the_device(critic):
     learner = small_learner(critic=critic, policy_lag=1)
-    assert not host_reads(monkeypatch, learner.learn)
+    assert not host_reads(learner.learn)
 
 
 @pytest.mark.gpu
