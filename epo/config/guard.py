@@ -12,7 +12,7 @@ class GuardCfg:
     flight_recorder: bool = True
     """Keep the state before every iteration in memory. At a failure it is saved as `last.pt`, and
     `failure/<time>/` in the run folder shows what happened; off, all since the last checkpoint is
-    lost. It costs one copy of networks, optimiser and environments, and below 1 % of the time."""
+    lost. It costs one copy of networks, optimiser and environments, and some ms an iteration."""
     on_nonfinite: str = "stop"
     """`stop` at a loss or gradient that is not finite, or `skip`: leave the minibatch out, count it
     in `health/skipped_minibatches` (`algo.trainer=ppo` only)."""
