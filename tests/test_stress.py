@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,10 @@ def test_every_promise_names_tests_that_exist_and_a_known_experiment() -> None:
             assert (REPOSITORY / path).is_file(), path
         assert experiment in {*names, ""}
     assert {experiment for _, _, experiment in page.PROMISES} >= names
+
+
+def test_tests_named_on_the_page_exist() -> None:
+    text = (REPOSITORY / "docs/reliability.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)`", text)
+    assert named
+    assert [path for path in named if not (REPOSITORY / path).is_file()] == []

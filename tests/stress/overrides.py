@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import signal
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
@@ -15,8 +17,10 @@ from tests.stress.command import Done, last_line, train
 from tests.stress.experiment import Experiment, Outcome
 from tests.stress.forks import fork
 
-LIMIT_S = 40.0
-"""A run that is still at work then is stopped with SIGTERM: a valid one, of a size too large."""
+LIMIT_S = 20.0
+"""CPU time of a run, s; one that is still at work then, since its size is large, is stopped."""
+STOPPED = (143, -signal.SIGTERM)
+"""Its exit code then: in training, or before it began."""
 SAMPLE = 25
 """Every SAMPLE-th list also goes through the real command, which must end in the same way."""
 SIZES = ("algo.network.mlp_units=[8]", "algo.ppo.horizon=4", "algo.ppo.num_epochs=1")
@@ -56,6 +60,8 @@ WORDS = (
 )
 ELSEWHERE = ("pql", "pbt", "rl_games", "poem")
 """Parts of `algo` that only algorithms of that name read."""
+_LOCK = threading.Lock()
+"""Hydra composes once at a time."""
 PATHS = ("run_dir", "checkpoint", "resume")
 """Settings that name files: they get no value here, each case has a run folder of its own."""
 
@@ -67,9 +73,10 @@ def lines(case: int) -> List[str]:
     agents = ALGOS[algo]
     base = [*draw.choice(TASKS), f"algo={algo}", f"num_agents={agents}", f"num_envs={4 * agents}"]
     base += ["device=cpu", "max_iterations=1", *SIZES, *ALONE]
-    names = _relevant(
-        algo, tuple(line for line in base if line.startswith(("task=", "engine=", "algo=")))
-    )
+    with _LOCK:
+        names = _relevant(
+            algo, tuple(line for line in base if line.startswith(("task=", "engine=", "algo=")))
+        )
     mutations = [
         draw.choices(*zip(*MUTATIONS))[0](draw, names) for _ in range(draw.choice((1, 1, 1, 2, 4)))
     ]
@@ -154,7 +161,9 @@ def run(case: int, folder: Path) -> Outcome:
     outcome = Outcome("overrides", case, " ".join(arguments))
     done = fork(arguments, folder, LIMIT_S)
     outcome.fault, outcome.result = done.fault, _result(done)
-    if case % SAMPLE == 0 and not outcome.fault and done.code != 143:
+    if done.code in STOPPED:
+        outcome.fault = ""
+    elif case % SAMPLE == 0 and not outcome.fault:
         real_folder = folder / "real"
         real_folder.mkdir()
         real = train(arguments, real_folder)
@@ -171,8 +180,8 @@ def run(case: int, folder: Path) -> Outcome:
 def _result(done: Done) -> str:
     if done.code == 0:
         return "valid run"
-    if done.code == 143:
-        return f"valid run, stopped after {LIMIT_S:.0f} s"
+    if done.code in STOPPED:
+        return f"stopped after {LIMIT_S:.0f} s of CPU time"
     return "refused in one line" if done.code == 2 else "ended with a line while running"
 
 

@@ -32,7 +32,7 @@ PROMISES: Tuple[Tuple[str, str, str], ...] = (
     ),
     (
         "A refused command leaves every byte as it was.",
-        "tests/runner/test_start.py tests/runner/test_run_folder.py",
+        "tests/runner/test_start.py tests/runner/test_run_folder.py tests/runner/test_malformed.py",
         "checkpoints",
     ),
     (
@@ -51,7 +51,33 @@ PROMISES: Tuple[Tuple[str, str, str], ...] = (
         "disks",
     ),
     (
-        "A long run does not grow.",
+        "Nothing non-finite is saved: the run stops, and names the quantity.",
+        "tests/runner/test_finite.py tests/runner/test_guard.py",
+        "",
+    ),
+    (
+        "Every number has a range, and a value outside it is one line.",
+        "tests/config/test_rules.py tests/config/test_sizes.py tests/tasks/test_config.py",
+        "overrides",
+    ),
+    (
+        "A printed command runs as it stands, whatever the run folder is called.",
+        "tests/test_quoting.py",
+        "",
+    ),
+    (
+        "Foreign code, such as an environment, cannot lose a run: one line names it, and what "
+        "was learned is saved.",
+        "tests/tasks/gymnasium/test_foreign.py tests/tasks/gymnasium/test_workers.py",
+        "",
+    ),
+    (
+        "What ends an iteration is recorded, so that someone else can repeat it.",
+        "tests/runner/test_flight_recorder.py tests/runner/test_nonfinite.py",
+        "",
+    ),
+    (
+        "A long run does not fill the machine: memory, open files, threads and processes.",
         "tests/test_memory.py",
         "soak",
     ),
