@@ -13,6 +13,8 @@ from tests.stress.forks import fork
 from tests.stress.reference import Reference, reference
 
 ITERATIONS = 24
+EARLY = 0.2
+"""Share of first kills that come before the first iteration ends."""
 FLAVOURS = {
     "network": (*NETWORK, f"max_iterations={ITERATIONS}", "record.checkpoint_interval=3"),
     "physics": (*PHYSICS, f"max_iterations={ITERATIONS}", "record.checkpoint_interval=3"),
@@ -58,7 +60,8 @@ def _kill(
     run_dir = folder / "run"
     # A resumed run drops the rows behind its checkpoint: only more than before are new ones.
     rows_before = num_rows(run_dir)
-    target = draw.randint(rows_before + 1 if rows_before else 0, ITERATIONS - 2)
+    is_early = not rows_before and draw.random() < EARLY
+    target = 0 if is_early else draw.randint(rows_before + 1, ITERATIONS - 2)
     process = start(arguments, folder)
     while process.poll() is None and num_rows(run_dir) < target:
         time.sleep(0.002)

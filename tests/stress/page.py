@@ -115,7 +115,7 @@ def _promises() -> str:
 
 def _figures(experiments: Sequence[Experiment], results: Results) -> str:
     lines = ["## Figures", "", _machine(), "", "    make stress", ""]
-    lines += ["| experiment | cases | promise broken | commit | CPU wall time |"]
+    lines += ["| experiment | cases | promise broken | commit | time of all cases |"]
     lines += ["| --- | --- | --- | --- | --- |"]
     for experiment in experiments:
         outcomes = results.of(experiment.name)
@@ -146,7 +146,7 @@ def _section(experiment: Experiment, outcomes: List[Outcome]) -> str:
         return "\n".join([*lines, "Not run yet.", ""])
     counts = Counter(outcome.result for outcome in held if outcome.result)
     parts = [f"{count} × {result}" for result, count in counts.most_common()]
-    lines += [f"{len(held)} of {len(outcomes)} held" + (f": {', '.join(parts)}." if parts else ".")]
+    lines += [f"{len(held)} of {len(outcomes)} held" + (f": {'; '.join(parts)}." if parts else ".")]
     lines += ["", *experiment.summary(outcomes), ""]
     if faults:
         lines += ["Broken:", ""]
