@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Dict, List
+from types import FrameType
+from typing import Any, Dict, Iterator, List, Optional
 
 from epo.cli.environment import CONFIG_DIR
 from epo.cli.gpu.ledger import DONE, FAILED, LATE
@@ -62,11 +64,30 @@ def _wait(words: List[str], limit_s: float, output: Any) -> Any:
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     try:
-        return process.wait(timeout=limit_s)
+        with _leaving_at_signals():
+            return process.wait(timeout=limit_s)
     except subprocess.TimeoutExpired:
         return None
     finally:
         _end(process)
+
+
+@contextmanager
+def _leaving_at_signals() -> Iterator[None]:
+    """Leave the body at SIGTERM and SIGHUP as at Ctrl-C, so that the job does not outlive it."""
+
+    def leave(number: int, frame: Optional[FrameType]) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

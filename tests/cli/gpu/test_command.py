@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import List
@@ -75,6 +78,23 @@ def test_job_is_ended_at_its_limit_with_all_that_it_started(tmp_path: Path):
     assert entry["state"] == LATE and time.perf_counter() - begin < 3.0
     time.sleep(max(0.0, begin + 3.5 - time.perf_counter()))
     assert not sign.exists()
+
+
+def test_job_does_not_outlive_a_call_that_is_ended(tmp_path: Path):
+    pid = tmp_path / "pid"
+    code = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+
+    def end_soon() -> None:
+        while not (pid.exists() and pid.read_text()):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=end_soon, daemon=True).start()
+    with pytest.raises(SystemExit) as ended:
+        process.run(_job("slow", code), limit_s=60.0)
+    assert ended.value.code == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 def test_page_shows_loads_beside_every_rate(tmp_path: Path):
