@@ -77,6 +77,8 @@ def _build(algo: str, network: str, options: Dict[str, Any]) -> Loop:
         cfg.ppo.num_minibatches = 2  # a controller of the KL wants to see one
     num_agents = min(cfg.num_agents, 3)
     num_envs = 2 * num_agents
+    if cfg.ppo.minibatch_size is not None:
+        cfg.ppo.minibatch_size = num_envs * cfg.ppo.horizon  # the size is for the published batch
     cfg.evolution.interval_frames = num_envs * cfg.ppo.horizon
     config = SmallConfig(
         task=ProbeCfg(episode_length=3), algo=cfg, num_agents=num_agents, num_envs=num_envs
@@ -150,7 +152,7 @@ def test_generation_reads_nothing_from_the_device(algo: str, network: str):
     trainer = _build(algo, network, STORED)
     assert isinstance(trainer, Trainer)
     _iterate(trainer)
-    trainer.iteration += 1
+    trainer.frames += trainer.frames_per_iteration
     fitness, blocks = trainer.tracker.snapshot(), trainer.tracker.block_means()
     trainer.evolve(made_up_transfer({}, trainer.scalars, fitness, blocks))
     assert trainer.evolution.generation == 1

@@ -43,6 +43,7 @@ def process(path: Path, member: int, *overrides: str, sink: Optional[Rows] = Non
     )
     pbt = make_pbt(cfg, OpenProbe(4), Recorder([sink] if sink else []))
     assert isinstance(pbt, FilesPBT)
+    pbt.begin()
     return pbt
 
 

@@ -70,10 +70,10 @@ def test_interface_of_an_environment_is_known_without_a_run() -> None:
     pytest.importorskip("Box2D")
     kwargs = {"continuous": False}
     found = interface(GymnasiumCfg(env_id="CarRacing-v3", kwargs=kwargs))
-    assert found == ("CarRacing-v3", 5, (4, 84, 84))
+    assert found == ("CarRacing-v3", (5,), (4, 84, 84))
     assert interface(GymnasiumCfg(env_id="LunarLanderContinuous-v3")) == (
         "LunarLanderContinuous-v3",
-        0,
+        (),
         None,
     )
 
