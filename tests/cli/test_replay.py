@@ -83,6 +83,7 @@ def test_gymnasium_failure_repeats_with_the_recorded_rollout(gymnasium_failure: 
     assert "the recorded failure" in printed
 
 
+@pytest.mark.slow
 def test_printed_command_repeats_the_failure(gymnasium_failure: Path):
     command = (only_failure(gymnasium_failure) / "replay.txt").read_text()
     done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=120)

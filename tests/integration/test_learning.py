@@ -52,6 +52,7 @@ def value_of(trainer: Trainer, observation: List[float]) -> float:
     return float(model.denormalize_value(output.value))
 
 
+@pytest.mark.slow
 def test_value_probe_is_worth_its_reward():
     trainer = make_trainer("task=ProbeValue", "algo=ppo", "algo.network.kind=mlp")
     learn(trainer, 30)

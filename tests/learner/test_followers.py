@@ -101,6 +101,7 @@ def test_leash_is_the_divergence_of_drawn_followers_from_the_leader():
     torch.testing.assert_close(leash.metrics()["kl/follower_to_leader"], kl.detach())
 
 
+@pytest.mark.slow
 def test_leash_keeps_followers_nearer_to_the_leader():
     divergence = []
     for coef in (1e-9, 10.0):

@@ -119,6 +119,7 @@ def test_neutral_variant_equals_ppo_bit_for_bit(name: str):
     assert all(torch.equal(v, weights[n]) for n, v in neutral.model.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ACTIVE)
 def test_active_variant_is_another_algorithm_and_can_be_resumed(name: str, tmp_path: Path):
     words, unlike = ACTIVE[name]

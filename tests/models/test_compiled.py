@@ -41,6 +41,7 @@ def _results(model: ActorCritic) -> List[Tensor]:
 TORCH = tuple(int(number) for number in torch.__version__.split(".")[:2])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(TORCH < OLDEST_TORCH, reason="this torch cannot trace the LSTM")
 @pytest.mark.parametrize("kind", ["lstm", "mlp"])
 def test_compiled_network_has_no_graph_breaks_and_gives_the_same(kind):

@@ -89,6 +89,7 @@ def share_of_generations(trigger: str) -> float:
     return count / 200
 
 
+@pytest.mark.slow
 def test_confident_gap_rarely_selects_among_equals() -> None:
     # Eq. 3 asks for a range of 2, which eight equal agents with error 1 mostly have (2.85 on
     # average); with 95 % confidence less than one in twenty does.
@@ -165,6 +166,7 @@ def roles_by_lot(fitness: List[float], num: int = 1500) -> torch.Tensor:
     return counts / num
 
 
+@pytest.mark.slow
 def test_by_lot_fitness_has_no_say_in_who_dies_and_who_breeds() -> None:
     share = roles_by_lot(FITNESS)
     # 4.5 standard errors of a share of 1/7: 4.5 * sqrt(1/7 * 6/7 / 1500) = 0.041.

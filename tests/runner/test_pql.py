@@ -307,7 +307,7 @@ def test_tasks_that_do_not_fit_are_refused(spec, message):
 
 LEARNERS = (
     ("algo=pql",),
-    ("algo=pql_d",),
+    pytest.param(("algo=pql_d",), marks=pytest.mark.slow),
     pytest.param(
         ("algo=pql_d", "algo.pql.distributional_loss=elementwise_min_bce"), marks=pytest.mark.slow
     ),

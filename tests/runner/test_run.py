@@ -96,6 +96,7 @@ def test_last_words_give_the_command_that_goes_on(tmp_path, capsys, monkeypatch)
     assert summary(run_dir)["iteration"] == 8
 
 
+@pytest.mark.slow
 def test_printed_commands_run_whatever_the_folder_is_called(tmp_path, capsys, monkeypatch):
     run_dir = tmp_path / "two words=3, [a] 'q' \"d\" $HOME ${x} größe\\"
     lines = [*RUN, assignment("run_dir", run_dir), "max_iterations=1"]

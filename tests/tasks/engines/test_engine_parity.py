@@ -100,6 +100,7 @@ def test_engines_agree_over_a_tenth_and_a_fifth_of_a_second(num_arms, num_envs, 
         assert found == pytest.approx(expected.item(), rel=0.2), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 def test_worlds_have_the_same_model_fields(device):
     half = random_half_size(4)
@@ -114,6 +115,7 @@ def test_worlds_have_the_same_model_fields(device):
             np.testing.assert_allclose(*values, rtol=2e-5, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 def test_free_boxes_move_alike_under_random_forces(device):
     half = random_half_size(16)

@@ -53,7 +53,11 @@ class Allocations:
 
 @pytest.mark.parametrize(
     ("num_arms", "goal", "wall", "is_randomized"),
-    [(1, "box", "none", True), (1, "bucket", "none", False), (2, "box", "partition", False)],
+    [
+        (1, "box", "none", True),
+        pytest.param(1, "bucket", "none", False, marks=pytest.mark.slow),
+        pytest.param(2, "box", "partition", False, marks=pytest.mark.slow),
+    ],
 )
 def test_need_of_the_gpu_engine_is_what_it_allocates(
     num_arms, goal, wall, is_randomized, monkeypatch
@@ -108,6 +112,7 @@ for arms in (1, 2):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_need_of_the_cpu_engine_is_what_it_allocates():
     command = [sys.executable, "-c", RESIDENT]

@@ -38,6 +38,7 @@ def learn(trainer: Trainer, num_iterations: int) -> List[Mapping[str, float]]:
     return [trainer.iterate() for _ in range(num_iterations)]
 
 
+@pytest.mark.slow
 def test_cartpole_is_learned():
     trainer = make_trainer(
         "experiment=gymnasium/CartPole-v1",
@@ -80,6 +81,7 @@ LAMP = [
 ]
 
 
+@pytest.mark.slow
 def test_lamp_is_seen():
     trainer = make_trainer(*LAMP, "algo=ppo", "num_envs=32")
     rows = learn(trainer, 14)

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import List
 
+import pytest
+
 from tests.composed import REPOSITORY
 from tests.tasks.isaacgym.conftest import PACKAGES
 
@@ -52,6 +54,7 @@ def train(
     )
 
 
+@pytest.mark.slow
 def test_run_imports_isaac_gym_first_and_trains(tmp_path: Path) -> None:
     done = train([*SMALL, "run_dir=run", "max_iterations=2"], tmp_path)
     assert done.returncode == 0, done.stderr
