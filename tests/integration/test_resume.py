@@ -54,13 +54,8 @@ def test_resumed_physics_equals_uninterrupted_run(tmp_path: Path):
     assert_same_run(tmp_path / "whole", tmp_path / "halves")
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        (signal.SIGINT, 130),
-        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_saves_and_ends_with_its_code(number, code, tmp_path: Path):
     process = start([*SMALL, "algo=ppo", "run_dir=run"], tmp_path)
     kill_after(process, tmp_path / "run/metrics.csv", 3, number)

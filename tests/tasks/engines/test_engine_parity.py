@@ -64,13 +64,14 @@ def difference(ours, theirs, name):
     return (getattr(ours, name).cpu() - getattr(theirs, name)).abs()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
     ("num_arms", "num_envs", "goal", "wall"),
     [
-        pytest.param(1, 48, "box", "none", marks=pytest.mark.slow),
+        (1, 48, "box", "none"),
         (1, 16, "bucket", "none"),
-        pytest.param(2, 16, "box", "partition", marks=pytest.mark.slow),
+        (2, 16, "box", "partition"),
     ],
 )
 def test_engines_agree_over_a_tenth_and_a_fifth_of_a_second(num_arms, num_envs, goal, wall, device):

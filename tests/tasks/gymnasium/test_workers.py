@@ -105,7 +105,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(("end", "code"), [("exit", 0), ("kill", -9)])
+@pytest.mark.parametrize(
+    ("end", "code"), [pytest.param("exit", 0, marks=pytest.mark.slow), ("kill", -9)]
+)
 def test_workers_end_with_a_process_that_does_not_close(tmp_path, end: str, code: int):
     script = tmp_path / "forgetful.py"
     script.write_text(FORGETFUL)
