@@ -62,6 +62,7 @@ def gymnasium_run(run_dir: Path, env_id: str) -> int:
 @pytest.fixture(scope="module")
 def gymnasium_failure(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose environment 2 gives a reward that is no number in its 20th step."""
+    pytest.importorskip("gymnasium")
     run_dir = tmp_path_factory.mktemp("gymnasium") / "run"
     assert gymnasium_run(run_dir, "tests.cli.faulty_env:NanReward-v0") == 1
     return run_dir

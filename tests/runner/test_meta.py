@@ -118,7 +118,7 @@ def on_meta(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_waits_for_the_device_is_refused():
     x = torch.zeros(2, device=META)
     for read in (lambda: x.sum().item(), lambda: x[x > 0], lambda: bool(x[0] > 0), lambda: x.cpu()):
-        with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        with pytest.raises((RuntimeError, NotImplementedError), match=r"[mM]eta"):
             read()
     host = torch.zeros(2)
     with pytest.raises(RuntimeError, match="expected device"):

@@ -89,7 +89,7 @@ def test_episodes_that_do_not_end_are_counted(run: Path, capsys: pytest.CaptureF
         (["RUN", "out=table.csv"], "its name must end in .json"),
         (["RUN", "out=/nowhere/a.json"], "choose another out=<file>.json"),
         (["RUN", "engine=mujco"], "mujoco"),
-        (["RUN", "task=AllegroKukaThrow"], "does not fit the task"),
+        (["RUN", "task=ProbeMemory"], "does not fit the task"),
     ],
 )
 def test_bad_input_is_one_line(run: Path, words: list, message: str):
