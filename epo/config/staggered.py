@@ -61,4 +61,4 @@ def check_staggered(cfg: Config, clock: Optional[Clock]) -> None:
 
 def _bootstraps(cfg: Config) -> bool:
     """Whether the value of the final state replaces what a time limit cut off."""
-    return cfg.algo.trainer == "pql" or cfg.algo.ppo.bootstrap_truncated
+    return cfg.algo.trainer == "pql" or bool(cfg.algo.ppo.bootstrap_truncated)
