@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 from dataclasses import is_dataclass
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Iterator, List, Tuple
 
 import pytest
 
 from epo.validation import validate
 from tests.composed import CONFIG_DIR, REPOSITORY, composed
+from tests.settings import flat
 
 ALGORITHMS = ("ppo", "sapg", "epo", "epo_official")
 # Task: episode length and hold steps (control steps), random forces, entropy scale, O, arms
@@ -25,18 +25,6 @@ PUBLISHED = {
     "AllegroKukaTwoArmsReorientationHole": (600, 1, 2.0, 0.002, 2),
     "AllegroKukaTwoArmsReorientationBarrier": (600, 1, 2.0, 0.002, 2),
 }
-
-
-def flat(node: Any, prefix: str = "") -> Dict[str, Any]:
-    """Give every setting below `node` by its dotted name."""
-    settings: Dict[str, Any] = {}
-    for field in dataclasses.fields(node):
-        value = getattr(node, field.name)
-        if dataclasses.is_dataclass(value):
-            settings.update(flat(value, f"{prefix}{field.name}."))
-        else:
-            settings[f"{prefix}{field.name}"] = value
-    return settings
 
 
 @pytest.mark.parametrize("algo", ALGORITHMS)

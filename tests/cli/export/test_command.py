@@ -59,9 +59,7 @@ def test_policy_of_one_agent_is_written_described_and_checked_again(
 
 
 @pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs onnxscript")
-def test_gene_can_be_an_input_and_the_controller_needs_no_torch(
-    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-):
+def test_gene_can_be_an_input_and_the_controller_needs_no_torch(run: Path):
     epo(["export", str(run), "agent=all"])
     manifest = content(run, "last_all.onnx.json")
     assert manifest["agent"] is None
@@ -82,7 +80,7 @@ def test_gene_can_be_an_input_and_the_controller_needs_no_torch(
     assert np.array_equal(policy.act(np.ones(width)), first)
 
 
-def test_file_of_other_weights_is_found_out(run: Path, monkeypatch: pytest.MonkeyPatch):
+def test_file_of_other_weights_is_found_out(run: Path):
     epo(["export", str(run), "format=torchscript", "agent=0"])
     folder = run / "export"
     (folder / "last_agent0.pt").replace(folder / "last_agent1.pt")
