@@ -53,8 +53,13 @@ def shell(words: Iterable[str]) -> str:
 
 def python() -> str:
     """Name the interpreter as the user can type it here."""
-    path = os.path.relpath(sys.executable)
-    return path if not path.startswith("..") else sys.executable
+    return short_path(sys.executable)
+
+
+def short_path(path: Any) -> str:
+    """Name a path from the current folder if it lies below, else in full."""
+    relative = os.path.relpath(str(path))
+    return str(path) if relative.split(os.sep)[0] == os.pardir else relative
 
 
 def _escaped(text: str, quote: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from epo.quoting import assignment, literal, quoted, shell, unquoted
+from epo.quoting import assignment, literal, quoted, shell, short_path, unquoted
 
 NAMES = [
     *(
@@ -83,3 +83,10 @@ def test_references_stay_references_in_saved_settings():
 @pytest.mark.parametrize("value", [3, 0.5, True, "auto"])
 def test_numbers_are_written_as_they_are(value: object):
     assert assignment("x", value) == f"x={value}"
+
+
+def test_paths_below_the_current_folder_are_short(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert short_path(tmp_path / "runs" / "one") == "runs/one"
+    assert short_path(tmp_path.parent / "two") == str(tmp_path.parent / "two")
+    assert short_path(tmp_path / "..three") == "..three"

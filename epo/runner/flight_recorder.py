@@ -16,6 +16,7 @@ import torch
 
 from epo.config import GuardCfg
 from epo.envs import EnvError
+from epo.quoting import short_path
 from epo.record.files import atomic_write, write_text
 from epo.redact import redact, redact_tree
 from epo.runner import checkpoint, provenance
@@ -260,7 +261,7 @@ def message(error: BaseException, failure: Failure, kept: str) -> str:
     if not isinstance(error, (NonFiniteError, EnvError)):
         text += f", in {failure.phase}"
     if failure.folder is not None:
-        kept += f"{'; ' * bool(kept)}what happened: {failure.folder}"
+        kept += f"{'; ' * bool(kept)}what happened: {short_path(failure.folder)}"
     return redact(f"{text}; {kept}" if kept else text)
 
 

@@ -41,7 +41,7 @@ class FilesPBT(MemberLoop):
         assert pbt.member is not None and pbt.folder is not None  # checked by epo.config.pbt
         self.index = pbt.member
         super().__init__(cfg, env, recorder, [pbt.member])
-        self.folder = SharedFolder(Path(pbt.folder), pbt.member, pbt.num_members)
+        self.folder = SharedFolder(Path(pbt.folder).absolute(), pbt.member, pbt.num_members)
         self.folder.check_owner(cfg.run_dir)
         self.best_known = -math.inf
         if pbt.num_members > 1:

@@ -13,7 +13,7 @@ from typing import Callable
 from epo.config import Config
 from epo.envs import VecEnv
 from epo.memory import keep_freed_memory
-from epo.quoting import assignment, python, shell
+from epo.quoting import assignment, python, shell, short_path
 from epo.record.progress import RunPlan, clock, short
 from epo.record.recorder import Recorder, build_recorder, check_packages
 from epo.redact import redact, redact_words
@@ -187,7 +187,7 @@ class Session:
 
     def _last_words(self) -> str:
         """Say what was reached and what to type next."""
-        trainer, path = self.trainer, self.folder.path
+        trainer, path = self.trainer, short_path(self.folder.path)
         metrics = trainer.last_metrics
         reached = ", ".join(
             f"{label} {short(metrics[name])}"
@@ -203,7 +203,7 @@ class Session:
             f"\n{short(trainer.frames)} frames in {clock(trainer.wall_s)}, "
             f"{metrics.get('generation', 0.0):.0f} generations; leader: "
             f"{reached or 'no episode has ended'}\n"
-            f"  look at it    {shell([python(), '-m', 'epo', 'plot', str(path)])}\n"
+            f"  look at it    {shell([python(), '-m', 'epo', 'plot', path])}\n"
             f"  continue it   {self._next_command()}\n"
         )
 
@@ -218,7 +218,7 @@ class Session:
         }
         replaced = {*limits, "run_dir", "resume"}
         kept = [word for word in sys.argv[1:] if word.partition("=")[0] not in replaced]
-        resume = assignment("resume", self.folder.path)
+        resume = assignment("resume", short_path(self.folder.path))
         return shell([python(), sys.argv[0], *redact_words(kept), resume, *limits.values()])
 
 
@@ -228,7 +228,7 @@ def _plan(cfg: Config, env: VecEnv) -> RunPlan:
         title=f"{env.spec.name} · {cfg.algo.name}",
         details=f"{num_agents} agents × {env.spec.num_envs // num_agents} envs · "
         f"{env.spec.engine} on {cfg.device} · seed {cfg.seed}",
-        run_dir=str(cfg.run_dir),
+        run_dir=short_path(cfg.run_dir),
         max_frames=cfg.max_frames,
         max_iterations=cfg.max_iterations,
         max_minutes=cfg.max_minutes,

@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from epo.config import Config, ConfigError
+from epo.quoting import short_path
 from epo.record.csv import GENERATIONS, METRICS, WARNINGS
 from epo.record.files import set_aside, write_text
 from epo.redact import redact, redact_tree
@@ -214,7 +215,7 @@ class RunFolder:
                 break
             if path.exists():
                 why = "damaged" if path in damaged else "left"
-                say(f"{path} is set aside as {set_aside(path, why).name}")
+                say(f"{short_path(path)} is set aside as {set_aside(path, why).name}")
         os.replace(chosen[0], self.last)
 
     def _clear_names(self) -> None:
@@ -224,7 +225,10 @@ class RunFolder:
             if path.exists() and path.is_dir() != (name in FOLDERS):
                 kind = "a folder" if path.is_dir() else "a file"
                 aside = set_aside(path)
-                say(f"warning: {path} was {kind}; it is set aside as {aside.name}", is_error=True)
+                say(
+                    f"warning: {short_path(path)} was {kind}; it is set aside as {aside.name}",
+                    is_error=True,
+                )
 
     def _number(self) -> None:
         """Leave the number of this session: one more than of any run beside it."""

@@ -91,8 +91,11 @@ class RunStart:
         Raises:
             ConfigError: if the folder is in use or cannot be written.
         """
-        if self._folder is None:
-            self._folder = RunFolder(default_run_dir(cfg))
+        folder = default_run_dir(cfg) if self._folder is None else self.folder.path
+        # From here on no path depends on the working directory: foreign code may change it.
+        self._folder = RunFolder(folder.absolute())
+        self.checkpoints = [path.absolute() for path in self.checkpoints]
+        self._damaged = [path.absolute() for path in self._damaged]
         cfg.run_dir = str(self.folder.path)
         self.folder.begin(cfg, versions)
         self.folder.settle_checkpoints(self._damaged, self.checkpoints[:1])

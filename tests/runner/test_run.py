@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 import pytest
 import torch
@@ -75,6 +75,40 @@ def test_leader_is_unknown_before_an_episode_has_ended(tmp_path, capsys):
     assert row["leader/episode_return"] == row["leader/fitness"] == "nan"
     assert start(tmp_path / "run", "resume=auto", "max_iterations=4") == 0
     assert "leader: episode return" in capsys.readouterr().out
+
+
+class Wanderer:
+    """A task that changes the working directory at every step."""
+
+    def __init__(self, env: VecEnv, wander: Callable[[], None]) -> None:
+        self._env, self._wander = env, wander
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._env, name)
+
+    def step(self, actions: torch.Tensor) -> Any:
+        self._wander()
+        return self._env.step(actions)
+
+
+@pytest.mark.parametrize("resume", ["never", "auto"])
+def test_paths_do_not_follow_the_working_directory(tmp_path, monkeypatch, resume: str):
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(home)
+    settings = [*RUN, "run_dir=run", "max_iterations=4", "record.tensorboard=true"]
+    if resume == "auto":
+        assert run(composed(*settings, "max_iterations=2"), make_env) == 0
+    cfg = composed(*settings, f"resume={resume}")
+
+    def make_wanderer(cfg: Config) -> Any:
+        return Wanderer(make_env(cfg), lambda: monkeypatch.chdir(elsewhere))
+
+    assert run(cfg, make_wanderer) == 0
+    assert summary(home / "run")["iteration"] == 4
+    assert len(list(rows(home / "run" / "metrics.csv"))) == 4
+    assert not list(elsewhere.iterdir())
 
 
 def test_last_words_give_the_command_that_goes_on(tmp_path, capsys, monkeypatch):
