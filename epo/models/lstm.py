@@ -104,7 +104,7 @@ class _Recurrence(torch.autograd.Function):
         entering = _Steps(x, (kept, num, weight.shape[-1]))  # hidden state, masked, and input
         gates = _Steps(x, (kept, 4, num, units))
         cells = _Steps(cell, (kept, num, units))  # cell state after each step
-        bounded = torch.empty_like(cell)
+        tanh_cell = torch.empty_like(cell)
         outputs = _Steps(cell, (steps, num, units))
         first_cell, by_gate, keeps = cell, weight.transpose(1, 2), keep.unbind()
         for t in range(steps):
@@ -115,7 +115,7 @@ class _Recurrence(torch.autograd.Function):
                 torch.bmm(shared, by_gate, out=gates[t])
             else:
                 torch.baddbmm(offset, shared, by_gate, out=gates[t])
-            _step(gates[t], cell, keeps[t], cells[t], bounded, outputs[t])
+            _step(gates[t], cell, keeps[t], cells[t], tanh_cell, outputs[t])
             hidden, cell = outputs[t], cells[t]
         if is_kept:
             parts = (*gates.parts, *cells.parts)
@@ -125,33 +125,40 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, of_outputs: Tensor, of_cell: Tensor
+        ctx: Any, grad_outputs: Tensor, grad_cell: Tensor
     ) -> Tuple[Optional[Tensor], ...]:
         entering, keep, weight, first_cell, *parts = ctx.saved_tensors
-        steps, num, units = of_outputs.shape
+        steps, num, units = grad_outputs.shape
         gates, cells = parts[:steps], parts[steps:]
-        of_steps = _Steps(entering, (4, steps, num, units), dim=1)
+        grad_steps = _Steps(entering, (4, steps, num, units), dim=1)
         recurrent_weight, input_weight = weight[..., :units], weight[..., units:]
-        of_hidden, of_cell = torch.zeros_like(of_cell), of_cell.clone()
+        grad_hidden, grad_cell = torch.zeros_like(grad_cell), grad_cell.clone()
         before, keeps = (first_cell, *cells), keep.unbind()
         for t in range(steps - 1, -1, -1):
-            of_hidden += of_outputs[t]
-            _step_backward(gates[t], before[t], cells[t].tanh(), of_hidden, of_cell, of_steps[t])
-            if t > 0 or ctx.needs_input_grad[1]:  # The first memory is data, as a rule.
-                of_hidden = torch.bmm(of_steps[t], recurrent_weight).sum(0, dtype=of_cell.dtype)
-                of_hidden *= keeps[t]
-        of_gates = of_steps.joined()
-        rows = of_gates.flatten(1, 2)  # [4, T B, H]
-        of_x = None
+            grad_hidden += grad_outputs[t]
+            _step_backward(
+                gates[t], before[t], cells[t].tanh(), grad_hidden, grad_cell, grad_steps[t]
+            )
+            if t > 0 or ctx.needs_input_grad[1]:  # The first memory is usually data.
+                # dh_{t-1} = keep_t sum over gates of dz U: [4, B, H] x [4, H, H] -> [B, H]
+                grad_hidden = torch.bmm(grad_steps[t], recurrent_weight).sum(
+                    0, dtype=grad_cell.dtype
+                )
+                grad_hidden *= keeps[t]
+        grad_gates = grad_steps.joined()  # [4, T, B, H]
+        rows = grad_gates.flatten(1, 2)  # [4, T, B, H] -> [4, T B, H]
+        grad_x = None
         if ctx.needs_input_grad[0]:
-            of_x = torch.bmm(rows, input_weight).sum(0).unflatten(0, (steps, num))
+            # dx_t = sum over gates of dz W: [4, T B, H] x [4, H, I] -> [T, B, I]
+            grad_x = torch.bmm(rows, input_weight).sum(0).unflatten(0, (steps, num))
         return (
-            of_x,
-            of_hidden,
-            of_cell,
+            grad_x,
+            grad_hidden,
+            grad_cell,
             None,
+            # d[U, W] = sum over steps and sequences of dz^T [h_{t-1}, x_t]: -> [4, H, H + I]
             torch.bmm(rows.transpose(1, 2), entering.flatten(0, 1).expand(4, -1, -1)),
-            of_gates.sum(1) if ctx.has_offset else None,
+            grad_gates.sum(1) if ctx.has_offset else None,
             None,
         )
 
@@ -183,12 +190,12 @@ class _Steps:
         return self.parts[t % len(self.parts)]
 
     def joined(self) -> Tensor:
-        """Give all steps in one tensor."""
+        """Return all steps as one tensor."""
         return torch.stack(self.parts, self._dim) if self._whole is None else self._whole
 
 
 def _step(
-    gates: Tensor, before: Tensor, keep: Tensor, cell: Tensor, bounded: Tensor, hidden: Tensor
+    gates: Tensor, before: Tensor, keep: Tensor, cell: Tensor, tanh_cell: Tensor, hidden: Tensor
 ) -> None:
     """Turn the gates [4, B, H] of a step into their activations, in place, and compute the state.
 
@@ -197,45 +204,52 @@ def _step(
         before: [B, H] cell state before the step.
         keep: [B, 1], 0 where it is zeroed first: there the forget gate is closed.
         cell: [B, H], gets the new cell state.
-        bounded: [B, H], gets tanh of it.
+        tanh_cell: [B, H], gets tanh of it.
         hidden: [B, H], gets the new hidden state.
     """
-    enter, forget, new, output = gates.unbind()
+    enter, forget, new, output = gates.unbind()  # [4, B, H] -> 4 x [B, H]
+    # i = sigmoid(z_i), f = sigmoid(z_f), g = tanh(z_g), o = sigmoid(z_o),  z = W [h_{t-1}, x_t, 1]
     gates[:2].sigmoid_()
     new.tanh_()
     output.sigmoid_()
     forget *= keep
+    # c_t = f c_{t-1} + i g,  h_t = o tanh(c_t)   (Gers et al. 2000)
     torch.mul(forget, before, out=cell).addcmul_(enter.to(cell.dtype), new.to(cell.dtype))
-    torch.tanh(cell, out=bounded)
-    torch.mul(output, bounded, out=hidden)
+    torch.tanh(cell, out=tanh_cell)
+    torch.mul(output, tanh_cell, out=hidden)
 
 
 def _step_backward(
     gates: Tensor,
     before: Tensor,
-    bounded: Tensor,
-    of_hidden: Tensor,
-    of_cell: Tensor,
-    of_gates: Tensor,
+    tanh_cell: Tensor,
+    grad_hidden: Tensor,
+    grad_cell: Tensor,
+    grad_gates: Tensor,
 ) -> None:
     """Carry the gradients of a step's outputs to its gates and to the state before it.
 
     Args:
         gates: [4, B, H] activations.
         before: [B, H] cell state before the step.
-        bounded: [B, H] tanh of the new cell state.
-        of_hidden: [B, H] gradient of the new hidden state; overwritten.
-        of_cell: [B, H] of the new cell state, becomes that of the one before.
-        of_gates: [4, B, H], gets the gradient of the sums.
+        tanh_cell: [B, H] tanh of the new cell state.
+        grad_hidden: [B, H] gradient of the new hidden state; overwritten.
+        grad_cell: [B, H] of the new cell state, becomes that of the one before.
+        grad_gates: [4, B, H], gets the gradient of the sums.
     """
-    enter, forget, new, output = gates.unbind()
-    of_enter, of_forget, of_new, of_output = of_gates.unbind()
-    _sigmoid_backward(of_hidden * bounded, output, of_output)
-    of_cell += torch.ops.aten.tanh_backward(of_hidden.mul_(output), bounded)
-    _sigmoid_backward(of_cell * new, enter, of_enter)
-    _sigmoid_backward(of_cell * before, forget, of_forget)
-    _tanh_backward(of_cell * enter, new, of_new)
-    of_cell *= forget
+    enter, forget, new, output = gates.unbind()  # [4, B, H] -> 4 x [B, H]
+    grad_enter, grad_forget, grad_new, grad_output = grad_gates.unbind()
+    # Chain rule for c_t = f c_{t-1} + i g, h_t = o tanh(c_t); d. is the gradient of the loss.
+    # dz_o = dh_t tanh(c_t) o (1 - o)
+    _sigmoid_backward(grad_hidden * tanh_cell, output, grad_output)
+    # dc_t += dh_t o (1 - tanh(c_t)^2)
+    grad_cell += torch.ops.aten.tanh_backward(grad_hidden.mul_(output), tanh_cell)
+    # dz_i = dc_t g i (1 - i),  dz_f = dc_t c_{t-1} f (1 - f),  dz_g = dc_t i (1 - g^2)
+    _sigmoid_backward(grad_cell * new, enter, grad_enter)
+    _sigmoid_backward(grad_cell * before, forget, grad_forget)
+    _tanh_backward(grad_cell * enter, new, grad_new)
+    # dc_{t-1} = dc_t f
+    grad_cell *= forget
 
 
 def _sigmoid_backward(gradient: Tensor, activation: Tensor, out: Tensor) -> None:

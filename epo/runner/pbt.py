@@ -84,7 +84,7 @@ class PBT(MemberLoop):
         settings = {member.index: member.books.settings for member in self.members}
         for p in lost:
             decision = rescue(ranking, p, lost, settings, self.rules, self.pbt, self.generator)
-            self.change(p, decision, self.gift(decision.donor))
+            self.change(p, decision, self.donor_state(decision.donor))
         self.generation += bool(lost)
 
     def compare(self) -> None:
@@ -101,7 +101,7 @@ class PBT(MemberLoop):
         self.end_interval()
         # Nobody is both among the worst and the best: donors are as they were ranked.
         for decision in decisions:
-            self.change(decision.member, decision, self.gift(decision.donor))
+            self.change(decision.member, decision, self.donor_state(decision.donor))
         self.generation += bool(decisions)
 
     def population_row(self) -> Dict[str, float]:

@@ -75,7 +75,7 @@ class FilesPBT(MemberLoop):
         """
         books = self.members[0].books
         own = Record(self.index, iteration, books.objective, self.frames, books.settings)
-        self.folder.write(own, {**self.gift(0), "frames": self.frames})
+        self.folder.write(own, {**self.donor_state(0), "frames": self.frames})
         records = {**self._readable(iteration), self.index: own}
         objective = [
             records[m].objective if m in records else math.nan for m in range(self.pbt.num_members)
@@ -98,9 +98,9 @@ class FilesPBT(MemberLoop):
         settings = {m: record.settings for m, record in records.items()}
         decision = decide(ranking, self.index, settings, self.rules, self.pbt, self.generator)
         donor = records[decision.donor]
-        gift = self.folder.read(donor) if decision.is_copy else {}
+        donor_state = self.folder.read(donor) if decision.is_copy else {}
         try:
-            self.change(0, decision, gift)
+            self.change(0, decision, donor_state)
         except (KeyError, RuntimeError, ValueError) as error:
             way_out = "does not fit this member; give all members the same task and network"
             raise CheckpointError(self.folder.state_path(donor), way_out) from error

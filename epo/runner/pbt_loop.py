@@ -173,7 +173,7 @@ class MemberLoop(Loop):
             settings = self.members[p].books.settings
             self.set_settings(p, mutate(settings, self.rules, self.pbt, self.generator))
 
-    def gift(self, p: int) -> Dict[str, Any]:
+    def donor_state(self, p: int) -> Dict[str, Any]:
         """Give what another member needs to become a copy of the p-th one here."""
         member = self.members[p]
         return {
@@ -182,24 +182,24 @@ class MemberLoop(Loop):
             "history": list(member.books.history),
         }
 
-    def change(self, p: int, decision: Decision, gift: Dict[str, Any]) -> None:
+    def change(self, p: int, decision: Decision, donor_state: Dict[str, Any]) -> None:
         """Carry out a decision on the p-th member here; it begins anew in its environments.
 
         Args:
             p: which of the members here.
             decision: what becomes of it.
-            gift: of the donor; used for a copy only.
+            donor_state: state of the donor; read only if the decision is a copy.
 
         Raises:
-            KeyError, RuntimeError, ValueError: if the gift does not fit; nothing is changed.
+            KeyError, RuntimeError, ValueError: if it does not fit; nothing changes.
         """
         books, frames = self.members[p].books, self.member_frames
         if decision.is_copy:
-            self.members[p].take_over(gift)
+            self.members[p].take_over(donor_state)
             if self.member_env is not None:
-                self.member_env.load_agent_state(p, gift["env"])
+                self.member_env.load_agent_state(p, donor_state["env"])
             parent = (decision.donor, frames, decision.objective[decision.donor])
-            books.history = [*gift["history"], parent]
+            books.history = [*donor_state["history"], parent]
             self.num_copies += 1
         self.set_settings(p, decision.settings)
         books.changed_at = frames
