@@ -50,6 +50,7 @@ def entropy_ladder(num_agents: int, scale: float, like: Tensor) -> Tensor:
     """
     if num_agents == 1:
         return like.new_zeros(1)
+    # c_i = scale * 0.5 (1 - i / (K - 1)),  i = 0 .. K - 1
     return torch.linspace(0.5, 0.0, num_agents, dtype=like.dtype, device=like.device) * scale
 
 
@@ -72,6 +73,7 @@ def draw_sources(
     device = generator.device
     copies, leader = num_copies(num_agents, cfg), num_agents - 1
     if cfg.mode == "symmetric":
+        # Agent k learns from agent (k + shift) mod K, whose environments are shift * E further on.
         shift = 1 + torch.randperm(num_agents - 1, generator=generator, device=device)[:copies]
         env = torch.arange(num_agents * block, device=device)
         env_ids = (env + shift[:, None] * block) % (num_agents * block)
@@ -96,7 +98,8 @@ def _stratified(num_followers: int, block: int, generator: torch.Generator) -> T
     shape, device = (num_followers, block), generator.device
     within = torch.rand(shape, generator=generator, device=device).argsort(dim=1)  # [K - 1, E]
     turns = torch.rand((block, num_followers), generator=generator, device=device).argsort(dim=1)
-    chosen = within.T.gather(1, turns)  # [E, K - 1] environment of the follower whose turn it is
+    # turns[e] is a permutation of the followers: [E, K - 1] environment of the one whose turn it is
+    chosen = within.T.gather(1, turns)
     return (turns * block + chosen).flatten()
 
 
@@ -119,13 +122,16 @@ def relabel(
     """
     evaluate = _evaluate_stored if cfg.hidden == "stored" else _evaluate_unrolled
     mean, log_std, value = evaluate(rollout, model, env_ids, agent)
-    mean, behaviour = mean[:-1], rollout.log_prob[:, env_ids]
-    done = rollout.is_first[1:, env_ids]
+    mean, behaviour = mean[:-1], rollout.log_prob[:, env_ids]  # [T + 1, S, D] -> [T, S, D]; [T, S]
+    done = rollout.is_first[1:, env_ids]  # [T, S]
+    # y_t = r_t + gamma (1 - done_t) V_k(s_{t+1}),  A_t = y_t - V_k(s_t),  k the learning agent
+    # (SAPG section 4.1: one-step return, since the trajectory is not from its policy)
     target = rollout.reward[:, env_ids] + gamma * torch.where(
         done, _at_end(rollout, env_ids, value), value[1:]
     )
     learner_log_prob = model.distribution.log_prob(rollout.action[:, env_ids], mean, log_std)
-    importance = (learner_log_prob - behaviour).exp()
+    # m_t = pi_k,old(a_t | s_t) / pi_j(a_t | s_t),  j the agent that acted   (SAPG eq. 3)
+    importance = (learner_log_prob - behaviour).exp()  # [T, S]
     is_centred = cfg.clip_center == "mu"
     is_follower = cfg.kl_reference == "follower"
     return Relabelled(
@@ -166,13 +172,14 @@ def _evaluate_stored(rollout: Rollout, model: ActorCritic, env_ids: Tensor, agen
         raise ValueError("algo.aggregation.hidden=stored needs a rollout with step_memory")
     observation = rollout.observation[:, env_ids]  # [T + 1, S, O]
     steps, num = observation.shape[:2]
-    memory = rollout.step_memory[:, :, env_ids].transpose(0, 1).flatten(1, 2)  # [2, (T + 1) S, H]
+    memory = rollout.step_memory[:, :, env_ids]  # [T + 1, 2, S, H]
+    memory = memory.transpose(0, 1).flatten(1, 2)  # -> [2, (T + 1) S, H]
     output = model(
         observation.flatten(0, 1).unsqueeze(0),
         agent.repeat(steps),
         memory,
         torch.zeros((1, steps * num), dtype=torch.bool, device=agent.device),
     )
-    mean = output.mean.view(steps, num, -1)
+    mean = output.mean.view(steps, num, -1)  # [1, (T + 1) S, D] -> [T + 1, S, D]
     value = model.denormalize_value(output.value).view(steps, num)
     return mean, output.log_std[:num], value

@@ -133,6 +133,7 @@ def standardize(advantage: Tensor, is_valid: Optional[Tensor] = None) -> Tensor:
 
     Where `is_valid` [T, S] is false, it neither counts nor matters.
     """
+    # A <- (A - mean(A)) / (std(A) + 1e-8), one mean and std for all agents, own and relabelled data
     if is_valid is None:
         std, mean = torch.std_mean(advantage)
         return (advantage - mean) / (std + 1e-8)

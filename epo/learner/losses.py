@@ -56,6 +56,7 @@ def clipped_surrogate(
     low, high = 1.0 - clip_low, 1.0 + clip_high
     # Both are numbers or both are tensors, which the type of clamp cannot say.
     clipped = cast(Tensor, ratio.clamp(low, high))  # pyright: ignore
+    # L_pi = m max(-r A, -clip(r, 1 - eps, 1 + eps) A)   (PPO eq. 7, negated; m = 1 on-policy)
     return weight * torch.maximum(-ratio * advantage, -clipped * advantage)
 
 
@@ -66,6 +67,7 @@ def squared_value_error(
 
     None: the update is not clipped.
     """
+    # L_V = max((V - G)^2, (V_old + clip(V - V_old, -eps, eps) - G)^2)   (rl_games; baselines' PPO2)
     error = (value - target).square()
     if clip_eps is None:
         return error
@@ -118,8 +120,11 @@ def ppo_terms(
 
     Source: Schulman et al. 2017; coefficients and the bounds term as in rl_games.
     """
-    log_ratio = distribution.log_prob(action, mean, log_std) - old_log_prob
+    # r = pi_new(a | s) / pi_ref(a | s)   (PPO section 3)
+    log_ratio = distribution.log_prob(action, mean, log_std) - old_log_prob  # [...]
     ratio = log_ratio.exp()
+    # Outside the clip range; the gradient is zero only where clipping lowers the objective:
+    # r > 1 + eps with A > 0, or r < 1 - eps with A < 0.
     is_below, is_above = ratio < 1.0 - clip_low, ratio > 1.0 + clip_high
     return PPOTerms(
         log_ratio=log_ratio,

@@ -164,6 +164,7 @@ class Objective:
 
         It is a weighted mean, so that `leader_weight` does not change the size of the step.
         """
+        # L = L_pi + c_v L_V - c_e(agent) H + c_b L_b,  all [T, B]   (PPO eq. 9; c_b as in rl_games)
         per_sample = (
             terms.surrogate
             + self.ppo.value_coef * terms.value_loss
@@ -173,6 +174,7 @@ class Objective:
         if self.aggregation.leader_weight == 1.0 or self.model.num_agents == 1:
             return masked_mean(per_sample, is_valid)
         is_leader = (agent == self.model.num_agents - 1).to(per_sample.dtype)
+        # [B] -> [T, B]; the mean is sum(w L) / sum(w), w = leader_weight for the leader, else 1
         weight = (1.0 + (self.aggregation.leader_weight - 1.0) * is_leader).expand_as(per_sample)
         if is_valid is not None:
             weight = weight * is_valid

@@ -43,6 +43,7 @@ def adapt_coef(coef: Tensor, kl: Tensor, cfg: PenaltyCfg) -> Tensor:
 
     Source: Schulman et al. 2017, section 4. Deviates: bounds.
     """
+    # beta <- beta / 2 if KL < target / 1.5,  2 beta if KL > 1.5 target   (PPO section 4)
     smaller = (coef / _FACTOR).clamp(min=cfg.min_coef)
     larger = (coef * _FACTOR).clamp(max=cfg.max_coef)
     kept = torch.where(kl < cfg.kl_target / _TOLERANCE, smaller, coef)

@@ -55,6 +55,8 @@ def severity(novelty: Tensor, cfg: PoemCfg) -> Tensor:
     """
     if cfg.kl_threshold == 0.0:
         return torch.full_like(novelty, cfg.min_sigma)
+    # sigma = s_min + (s_max - s_min) (delta - D) / delta, clipped to [s_min, s_max];
+    # D the novelty, delta the threshold   (POEM, mutation step)
     stagnation = (cfg.kl_threshold - novelty) / cfg.kl_threshold
     sigma = cfg.min_sigma + (cfg.max_sigma - cfg.min_sigma) * stagnation
     return sigma.clamp(cfg.min_sigma, cfg.max_sigma)
@@ -166,11 +168,13 @@ class Poem(UpdateHook):
         parent = self._judge(update, average)
         sigma = severity(parent.novelty, cfg)
         kept = [parameter.clone() for parameter in self.mutable]
+        # theta' = theta + sigma eps,  eps ~ N(0, I), scaled by the RMS of each tensor if relative
         for parameter in self.mutable:
             parameter.add_(self._noise(parameter) * sigma.to(parameter.dtype))
         mutant = self._judge(update, average)
         # A divergence of 0 may come out as -1e-9, which no threshold of 0 may take for less.
         is_triggered = parent.novelty.clamp(min=0.0) < cfg.kl_threshold
+        # theta <- theta' if D < delta and L(theta') < L(theta), else theta   (POEM, acceptance)
         is_accepted = is_triggered & self._is_better(mutant, parent)
         for parameter, before in zip(self.mutable, kept):
             parameter.copy_(torch.where(is_accepted, parameter, before))
@@ -184,6 +188,7 @@ class Poem(UpdateHook):
         is_valid = update.is_valid(self._probe.ids)
         own = novelty(self.model, found.output, average, is_valid)
         counts = self.cfg.diversity_acceptance
+        # L = L_PPO - lambda_div KL(pi || average policy); the second term only if it counts
         loss = found.loss - self.cfg.diversity_coef * own if counts else found.loss
         return Judgement(found, own, loss)
 

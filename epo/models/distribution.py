@@ -109,6 +109,7 @@ class DiagonalGaussian:
         self, mean: Tensor, log_std: Tensor, other_mean: Tensor, other_log_std: Tensor
     ) -> Tensor:
         """Return the sum of log(s' / s) + (s^2 + (m - m')^2) / (2 s'^2) - 1/2 over A."""
+        # KL = sum log(s' / s) + (s^2 + (m - m')^2) / (2 s'^2) - 1/2
         log_ratio = other_log_std - log_std
         squares = (2.0 * log_std).exp() + (mean - other_mean).square()
         return (log_ratio + 0.5 * squares * (-2.0 * other_log_std).exp() - 0.5).sum(-1)
@@ -245,6 +246,7 @@ def make_distribution(choices: Sequence[int]) -> Distribution:
 
 def log_prob(action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """Return the log density [...] of the unclamped `action` [..., A] of a diagonal Gaussian."""
+    # log p = -sum (z^2 / 2 + log s + log(2 pi) / 2),  z = (a - m) / s
     z = (action - mean) * (-log_std).exp()
     return -(0.5 * z.square() + log_std + _HALF_LOG_2PI).sum(-1)
 

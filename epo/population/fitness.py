@@ -65,6 +65,7 @@ def summarise(sums: Tensor) -> Fitness:
     window, last, num_envs = sums[:3], sums[3:6], sums[6]
     total, square, num = torch.where(window[2] > 0, window, last)
     mean = total / num  # 0 / 0 = NaN: unknown
+    # s^2 = (sum x^2 - n mean^2) / (n - 1),  SE = s / sqrt(n)
     variance = ((square - num * mean**2) / (num - 1)).clamp(min=0.0)
     error = torch.where(num > 1, (variance / num).sqrt(), torch.inf)
     return Fitness(mean, error, window[2], last[2] == num_envs)
@@ -124,6 +125,7 @@ def gap_threshold(fitness: Tensor, *, ratio: float, floor: float) -> float:
     """
     known = fitness[~fitness.isnan()]
     median = float(known.quantile(0.5)) if known.numel() else 0.0
+    # evolve if max_k F_k - min_k F_k > gamma max(|median_k F_k|, floor)   (EPO eq. 3)
     return ratio * max(abs(median), floor)
 
 

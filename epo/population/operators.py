@@ -98,6 +98,7 @@ def survival_weights(fitness: Tensor) -> Tensor:
     Source: EPO paper section 4.1, "survival probability proportional to relative fitness".
     Deviates: fitness is counted from the worst agent, since returns may be negative.
     """
+    # w_k = F_k - min_j F_j,  P(k) = w_k / sum_j w_j   (EPO section 4.1)
     known = torch.nan_to_num(fitness, nan=torch.inf)
     worst = known.min()
     weights = torch.nan_to_num(fitness - worst, nan=0.0)
@@ -204,7 +205,9 @@ def crossover(genes: Tensor, parents: Parents, shares: Tensor) -> Tensor:
     Returns:
         [R, G] children, a new tensor.
     """
+    # [K, G] -> [R, 2, G] -> 2 x [R, G]
     first, second = genes[torch.tensor(parents, device=genes.device)].unbind(1)
+    # phi' = s phi_a + (1 - s) phi_b;  s = 1/2 is the paper's average   (EPO section 4.1)
     return shares * first + (1.0 - shares) * second
 
 
@@ -218,6 +221,7 @@ def mutate(children: Tensor, noise: Tensor, sigma: float) -> Tensor:
 
     Source: EPO paper section 4.1.
     """
+    # phi'' = phi' + xi,  xi ~ N(0, sigma^2 I)   (EPO section 4.1)
     return children + sigma * noise
 
 

@@ -45,11 +45,14 @@ def gae(
         )
     done = is_first[1:]
     at_end = torch.zeros_like(reward) if terminal_value is None else terminal_value
-    delta = reward + gamma * torch.where(done, at_end, value[1:]) - value[:-1]
-    decay = gamma * lam * (~done).to(reward.dtype)
+    # delta_t = r_t + gamma V'_{t+1} - V_t;  V' = at_end where step t ended an episode, else V
+    delta = reward + gamma * torch.where(done, at_end, value[1:]) - value[:-1]  # [T, N]
+    decay = gamma * lam * (~done).to(reward.dtype)  # [T, N]
     advantage = torch.empty_like(reward)
-    trace = torch.zeros_like(reward[0])
+    trace = torch.zeros_like(reward[0])  # [N]
     for t in range(horizon - 1, -1, -1):
+        # A_t = delta_t + gamma lambda (1 - done_t) A_{t+1}   (GAE, eq. 16, written as a recursion)
         trace = delta[t] + decay[t] * trace
         advantage[t] = trace
+    # G_t = A_t + V_t, the lambda-return
     return advantage, advantage + value[:-1]

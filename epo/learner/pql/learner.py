@@ -130,6 +130,7 @@ class QLearner:
         observation = self.networks.normalizer(observation)
         action = actor(observation)
         value = self.head.value(self.networks.critic(observation, action))
+        # L_actor = -E[min_k Q_k(s, pi(s))]   (DDPG with two critics, as in PQL)
         loss = -value.amin(dim=0).mean()
         grad_norm = self._step(self.actor_optimizer, loss, actor)
         self.actor_updates += 1
@@ -150,6 +151,7 @@ class QLearner:
         noise = torch.randn(
             action.shape, generator=self.generator, device=action.device, dtype=action.dtype
         )
+        # a' = clip(pi(s') + clip(sigma eps, -c, c), -1, 1)   (TD3 section 5.3)
         bound = self.cfg.target_noise_bound
         noise = (self.cfg.target_sigma * noise).clamp(-bound, bound)
         output = self.networks.target_critic(observation, (action + noise).clamp(-1.0, 1.0))

@@ -87,6 +87,7 @@ def n_step_transition(steps: Sequence[OneStep], gamma: float) -> Transition:
     bootstrap, after = torch.zeros_like(first.reward), first.next_observation
     for i, step in enumerate(steps):
         is_inside = is_open & step.valid
+        # R = sum_{i=0..j} gamma^i r_i
         reward_sum = torch.where(is_inside, reward_sum + gamma**i * step.reward, reward_sum)
         # b = gamma^(j + 1) (1 - terminated), j the last step inside.
         bootstrap = torch.where(is_inside, gamma ** (i + 1) * (~step.terminated), bootstrap)
