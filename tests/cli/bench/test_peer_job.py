@@ -11,6 +11,7 @@ import epo.config.rl_games
 from epo.cli.bench import peer_job
 from epo.cli.bench.peer_job import Comparison, Plan, check_work, comparisons, rl_games_job
 from epo.config import ConfigError
+from epo.config.rl_games import check_rl_games
 
 SMALL = (
     *("task=ProbeReach", "num_envs=8", "device=cpu"),
@@ -58,8 +59,12 @@ def test_settings_leave_out_what_both_sides_have():
 
 
 def test_rl_games_need_not_be_installed_here(monkeypatch: pytest.MonkeyPatch):
+    expected = [(one.settings, one.work) for one in small()]
     monkeypatch.setattr(epo.config.rl_games, "find_spec", lambda name: None)
-    assert len(small()) == 2
+    found = small()
+    assert [(one.settings, one.work) for one in found] == expected
+    with pytest.raises(ConfigError, match="rl_games is not installed"):
+        check_rl_games(found[0].cfg)
 
 
 @pytest.mark.parametrize(

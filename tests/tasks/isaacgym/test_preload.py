@@ -3,7 +3,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Tuple
+from typing import Any, List, Tuple
 
 import pytest
 
@@ -82,8 +82,16 @@ def test_failed_import_gives_reason_and_remedy_in_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_second_call_finds_it_imported(isaacgym: Path) -> None:
+def test_second_call_imports_nothing(isaacgym: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Torch is there by now, and Python may be another: the first call judged that.
+    monkeypatch.setattr(preload, "PYTHON", (2, 7))
+    imported: List[str] = []
+    replace_in(preload, "importlib.import_module", imported.append, monkeypatch)
     preload.preload()
+    assert imported == [] and "torch" in sys.modules
+    monkeypatch.delitem(sys.modules, "isaacgym")
+    with pytest.raises(ValueError, match=r"engine=isaacgym .*needs 2\.7"):
+        preload.preload()
 
 
 def test_dependency_that_isaacgymenvs_lacks_is_named(
