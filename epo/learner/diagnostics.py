@@ -226,3 +226,7 @@ class Diagnostics(UpdateHook):
     def load_state_dict(self, state: Dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         self.average.load_state_dict(state["average"])
+
+    def begin_anew(self) -> None:
+        """Start the average from the present weights."""
+        self.average.restart()

@@ -55,3 +55,6 @@ class UpdateHook:
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
+
+    def begin_anew(self) -> None:
+        """Start from the present weights: the checkpoint just loaded knows nothing of this hook."""

@@ -262,3 +262,7 @@ class Poem(UpdateHook):
         self.generator.set_state(state["generator"].cpu())
         self.num_updates = int(state["num_updates"])
         self.num_accepted.copy_(state["num_accepted"])
+
+    def begin_anew(self) -> None:
+        """Start the average from the present weights."""
+        self.average.restart()

@@ -57,6 +57,12 @@ class PolicyAverage:
                 index = torch.as_tensor(list(rows), dtype=torch.int64, device=own.device)
                 self.parameters[name][index] = own[index]
 
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Start over from the present parameters."""
+        for name, parameter in self.model.named_parameters():
+            self.parameters[name].copy_(parameter)
+
     def state_dict(self) -> Dict[str, Tensor]:
         """The averaged parameters."""
         return {name: value.clone() for name, value in self.parameters.items()}

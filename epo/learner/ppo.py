@@ -290,7 +290,10 @@ class PPO:
         }
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
-        """Continue exactly where `state_dict` was taken; parts that are new begin anew."""
+        """Continue exactly where `state_dict` was taken; parts that are new begin anew.
+
+        The model must be loaded first: new parts start from its weights.
+        """
         self.optimizer.load_state_dict(state["optimizer"])
         self.learning_rate.copy_(state["learning_rate"])
         # Loading replaces the group's step size by a copy: tie it to ours again.
@@ -307,6 +310,8 @@ class PPO:
         for hook in self.hooks:
             if hook.name in state["hooks"]:
                 hook.load_state_dict(state["hooks"][hook.name])
+            else:
+                hook.begin_anew()
 
 
 def _where(is_fine: Optional[Tensor], value: Tensor) -> Tensor:

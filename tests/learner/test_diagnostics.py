@@ -8,8 +8,8 @@ from unittest.mock import DEFAULT, Mock
 import pytest
 import torch
 
-from epo.config import DiagnosticsCfg
 from epo.learner.diagnostics import Diagnostics
+from epo.learner.poem import Poem
 from tests.learner.small_run import gradient_of, small_cfg, small_run
 
 COLUMNS = """advantage_mean advantage_peak advantage_positive advantage_std clip_frac entropy_gain
@@ -216,14 +216,19 @@ def test_what_is_no_experience_is_not_measured():
         assert found[1][name] == pytest.approx(value, rel=1e-5, abs=1e-7, nan_ok=True), name
 
 
-def test_diagnostics_that_were_off_begin_anew():
-    cfg = small_cfg()
-    cfg.diagnostics.enabled = False
-    run = small_run(cfg, num_agents=4)
+@pytest.mark.parametrize("hook", ["diagnostics", "poem"])
+def test_average_of_a_hook_that_was_off_starts_from_the_loaded_weights(hook: str):
+    cfg, without = small_cfg(), small_cfg()
+    for each in (cfg, without):
+        each.diagnostics.enabled = False
+    getattr(cfg, hook).enabled = True
+    run, other = small_run(without, num_agents=4), small_run(cfg, num_agents=4)
     run.iterate()
-    other = small_run(small_cfg(), num_agents=4)
     other.model.load_state_dict(run.model.state_dict())
+    (found,) = other.learner.hooks
+    assert isinstance(found, (Diagnostics, Poem)) and found.name == hook
+    assert found.average.distance() > 0.0  # the weights before loading
     other.learner.load_state_dict(copy.deepcopy(run.learner.state_dict()))
-    hook = other.learner.hooks[0]
-    assert isinstance(hook, Diagnostics) and DiagnosticsCfg().enabled
+    assert found.average.distance() == 0.0
     other.iterate()
+    assert found.average.distance() > 0.0
