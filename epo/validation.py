@@ -86,7 +86,7 @@ def resolve(cfg: Config, devices: Sequence[str] = ("cuda", "cpu")) -> Tuple[Conf
         devices: kinds of device that the task and its engine run on.
 
     Returns:
-        The configuration to run (the engine is left to `tasks.config.choose_engine`), and a
+        The configuration to run (the engine is left to `Family.choose_engine`), and a
         line such as `num_envs=512 (auto: 4 CPU cores)` for every choice.
 
     Raises:

@@ -25,9 +25,9 @@ STEP_COUNT = Range(1, STEPS)
 SIZE = Range(1, 10**6)
 AUTO_SIZE = Range(0, 10**6)
 
-RANGES: Mapping[str, Range] = {
-    "task.episode_length": STEP_COUNT,
-    # Allegro-Kuka
+COMMON: Mapping[str, Range] = {"task.episode_length": STEP_COUNT}
+ALLEGRO_KUKA: Mapping[str, Range] = {
+    **COMMON,
     "task.num_arms": Range(1, 2),
     "task.success_hold_steps": STEP_COUNT,
     "task.max_successes": STEP_COUNT,
@@ -66,7 +66,8 @@ RANGES: Mapping[str, Range] = {
     "task.randomization.observation_noise": NOT_NEGATIVE,
     "task.randomization.action_noise": NOT_NEGATIVE,
     "task.randomization.action_latency": Range(0, STEPS),
-    # Gymnasium
+}
+GYMNASIUM: Mapping[str, Range] = {
     "task.max_episode_steps": STEP_COUNT,
     "task.frame_skip": Range(1, 10**6),
     "task.pixels.side": Range(1, 10**4),
@@ -76,7 +77,9 @@ RANGES: Mapping[str, Range] = {
     "task.start_timeout_s": Range(1e-3, LARGE),
     "task.num_workers": Range(1, 10**4),
     "task.envs_per_core": SIZE,
-    # classic
+}
+CLASSIC: Mapping[str, Range] = {
+    **COMMON,
     "task.action_delay": Range(0, 10**4),
     "task.action_cost": NOT_NEGATIVE,
     "task.length": Range(1, 1000),
@@ -87,27 +90,30 @@ RANGES: Mapping[str, Range] = {
     "task.goal_distance_m": NOT_NEGATIVE,
     "task.goal_radius_m": POSITIVE,
     "task.goal_spread_rad": Range(0, 4),
-    # engines
+}
+ENGINES: Mapping[str, Range] = {
     "engine.num_threads": Range(0, 10**4),
     "engine.max_contacts": AUTO_SIZE,
     "engine.max_constraints": AUTO_SIZE,
     "engine.solver_iterations": Range(0, 10**4),
 }
-"""Setting -> its range, of each number in a list."""
+RANGES: Mapping[str, Range] = {**ALLEGRO_KUKA, **GYMNASIUM, **CLASSIC, **ENGINES}
+"""Setting of any family of ours, or of an engine -> its range, of each number in a list."""
 
 
-def check(group: str, cfg: Any) -> None:
+def check(group: str, cfg: Any, ranges: Mapping[str, Range]) -> None:
     """Refuse numbers outside their range.
 
     Args:
         group: `task` or `engine`.
         cfg: its settings.
+        ranges: setting -> what it may be; others may be anything.
 
     Raises:
         ValueError: naming the setting, its value and what it may be.
     """
     for name, value in _leaves(group, cfg):
-        allowed = RANGES.get(name)
+        allowed = ranges.get(name)
         if allowed is None:
             continue
         for number in value if isinstance(value, (list, tuple)) else [value]:

@@ -1,30 +1,134 @@
-"""From a task config and an engine config to a `VecEnv`."""
+"""Families of tasks by name, and from the settings of a run to its environments."""
 
 from __future__ import annotations
 
 import copy
-from pathlib import Path
-from typing import Any, Callable, Dict, List
+import importlib
+import sys
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
 
-import torch
 from omegaconf import OmegaConf
 
-from epo.envs import VecEnv
-from tasks.allegro_kuka import objects, randomization
-from tasks.allegro_kuka.config import AllegroKukaCfg, randomized
-from tasks.allegro_kuka.draws import RandomDraws
-from tasks.allegro_kuka.task import AllegroKuka
-from tasks.config import check, choose_engine
-from tasks.engines.simulator import Simulator, Worlds
-from tasks.errors import check_choice, refuse
-from tasks.probes import make_probe
+from tasks import ranges
+from tasks.engines import config as engines
+from tasks.errors import check_choice, describe, refuse
+from tasks.family import Family
 
-_CFG = Path(__file__).resolve().parents[1] / "cfg" / "task"
+if TYPE_CHECKING:
+    import torch
+
+    from epo.envs import VecEnv
+
+ENTRY_POINTS = "epo.tasks"
+"""Group in which an installed package names its families: kind -> `package.module:FAMILY`."""
+TARGETS: Dict[str, str] = {
+    "allegro_kuka": "tasks.allegro_kuka.family:FAMILY",
+    "classic": "tasks.classic.family:FAMILY",
+    "gymnasium": "tasks.gymnasium.family:FAMILY",
+    "probe": "tasks.probes.family:FAMILY",
+}
+"""`task.kind` -> where its `Family` is."""
+_families: Dict[str, Family] = {}
 
 
-def names() -> List[str]:
-    """List the names for `task=<name>`."""
-    return sorted(path.stem for path in _CFG.glob("*.yaml"))
+def register(kind: str, target: str) -> None:
+    """Make a family of tasks known in this process.
+
+    Args:
+        kind: what `task.kind` says in its settings.
+        target: where it is, `package.module:name`; imported at once.
+
+    Raises:
+        ValueError: if the kind is another family's, or the target is no `Family`.
+    """
+    if TARGETS.get(kind, target) != target:
+        refuse("task.kind", kind, f"it is {TARGETS[kind]} already; give {target} another kind")
+    _families[kind] = _load(kind, target)
+    TARGETS[kind] = target
+
+
+def installed() -> Dict[str, str]:
+    """Return kind -> target of the families that installed packages offer."""
+    found = metadata.entry_points()
+    if sys.version_info < (3, 10):
+        chosen = found.get(ENTRY_POINTS, ())
+    else:
+        chosen = found.select(group=ENTRY_POINTS)
+    return {point.name: point.value for point in chosen}
+
+
+def family(kind: str) -> Family:
+    """Return the family of a kind.
+
+    Raises:
+        ValueError: naming the nearest kind if there is none, or why it cannot be imported.
+    """
+    if kind not in _families:
+        targets = {**installed(), **TARGETS}
+        check_choice("task.kind", kind, targets)
+        _families[kind] = _load(kind, targets[kind])
+    return _families[kind]
+
+
+def of(task_cfg: Any) -> Family:
+    """Return the family of a filled task schema.
+
+    Raises:
+        ValueError: as `family`.
+    """
+    return family(task_cfg.kind)
+
+
+def families() -> Tuple[Dict[str, Family], List[str]]:
+    """Return every family by its kind, and a line for each of an installed package that fails."""
+    found, failures = {kind: family(kind) for kind in TARGETS}, []
+    for kind in installed():
+        try:
+            found[kind] = family(kind)
+        except ValueError as error:  # noqa: PERF203 (other tasks work all the same)
+            failures.append(str(error))
+    return found, failures
+
+
+def store_schemas(store: Any) -> List[str]:
+    """Put the schemas of the groups `task` and `engine` into `store` (a Hydra ConfigStore).
+
+    Returns:
+        A line for each family of an installed package that cannot be imported.
+    """
+    found, failures = families()
+    for each in found.values():
+        for name, node in each.schemas().items():
+            store.store(group="task", name=name, node=node)
+    for schema in engines.SCHEMAS:
+        store.store(group="engine", name=f"base_{schema.name}", node=schema)
+    return failures
+
+
+def base(settings: Mapping[str, Any]) -> str:
+    """Return the option of the group `task` that has the fields of saved plain settings.
+
+    Raises:
+        ValueError: if the family is unknown here, or has other settings now.
+    """
+    for name, node in family(str(settings.get("kind"))).schemas().items():
+        if set(OmegaConf.structured(node)) == set(settings):
+            return name
+    way_out = "its family has other settings here; use the version that made the run"
+    return refuse("task", settings.get("name"), way_out)
+
+
+def check(task_cfg: Any, engine_cfg: Any) -> None:
+    """Refuse impossible values of a task and its engine.
+
+    Raises:
+        ValueError: naming the setting, its value and the way out.
+    """
+    its = of(task_cfg)
+    its.check(task_cfg, engine_cfg)
+    ranges.check("task", task_cfg, its.ranges)
+    ranges.check("engine", engine_cfg, ranges.ENGINES)
 
 
 def make(
@@ -38,7 +142,7 @@ def make(
     """Build the environments of a run.
 
     Args:
-        task_cfg: a task schema, filled; its `kind` names the family in `TASKS`.
+        task_cfg: a task schema, filled; its `kind` names the family.
         engine_cfg: an engine schema, filled; tasks without physics ignore it.
         num_envs: N, environments.
         device: where all tensors live.
@@ -46,101 +150,32 @@ def make(
         num_agents: K; env i belongs to agent i // (N / K).
 
     Raises:
-        ValueError: at an unknown task or engine, or an impossible setting.
+        ValueError: at an unknown family or engine, or an impossible setting.
     """
+    import torch
+
     task_cfg, engine_cfg = (
         OmegaConf.to_object(cfg) if OmegaConf.is_config(cfg) else cfg
         for cfg in (task_cfg, engine_cfg)
     )
-    check_choice("task.name", task_cfg.name, names())
-    check_choice("task.kind", task_cfg.kind, TASKS)
+    its = of(task_cfg)
     check(task_cfg, engine_cfg)
     engine_cfg = copy.copy(engine_cfg)
-    choose_engine(task_cfg, engine_cfg, str(device))
-    return TASKS[task_cfg.kind](
-        task_cfg, engine_cfg, num_envs, torch.device(device), seed, num_agents
-    )
+    its.choose_engine(task_cfg, engine_cfg, str(device))
+    return its.make(task_cfg, engine_cfg, num_envs, torch.device(device), seed, num_agents)
 
 
-def _allegro_kuka(
-    cfg: AllegroKukaCfg,
-    engine_cfg: Any,
-    num_envs: int,
-    device: torch.device,
-    seed: int,
-    num_agents: int,
-) -> VecEnv:
-    if num_envs % num_agents:
-        refuse("num_envs", num_envs, f"use a multiple of num_agents={num_agents}")
-    if engine_cfg.name == "isaacgym":
-        from tasks.isaacgym.env import make_isaacgym
+def _load(kind: str, target: str) -> Family:
+    """Import `package.module:name`.
 
-        return make_isaacgym(cfg, engine_cfg, num_envs, device, seed)
-    scales = objects.object_scales(cfg.objects.sets, cfg.objects.randomize_dimensions)
-    scale = objects.deal(scales, num_envs, num_agents, cfg.same_shapes_per_block)
-    worlds = randomization.draw_worlds(cfg, objects.half_size(scale), seed, device)
-    sim = SIMULATORS[engine_cfg.name](cfg, engine_cfg, worlds, device)
-    generator = torch.Generator(device).manual_seed(seed)
-    draws = RandomDraws(cfg, worlds.object_half_size, sim.joint_lower, sim.joint_upper, generator)
-    true_size = worlds.object_half_size if "object_size" in randomized(cfg) else None
-    disturbances = randomization.make_disturbances(cfg, num_envs, device, seed)
-    nominal = scale.to(device)
-    return AllegroKuka(cfg, sim, nominal, draws, engine_cfg.name, true_size, disturbances)
-
-
-def _mujoco(
-    cfg: AllegroKukaCfg, engine_cfg: Any, worlds: Worlds, device: torch.device
-) -> Simulator:
-    from tasks.allegro_kuka.scene import task_scene
-    from tasks.engines.mujoco import MujocoSimulator
-
-    model, layout, substeps = task_scene(cfg, engine_cfg.physics)
-    return MujocoSimulator(
-        model, layout, worlds, substeps=substeps, num_threads=engine_cfg.num_threads
-    )
-
-
-def _mujoco_warp(
-    cfg: AllegroKukaCfg, engine_cfg: Any, worlds: Worlds, device: torch.device
-) -> Simulator:
-    from tasks.allegro_kuka.scene import task_scene
-    from tasks.engines.mujoco_warp import MujocoWarpSimulator
-
-    model, layout, substeps = task_scene(cfg, engine_cfg.physics)
-    return MujocoWarpSimulator(model, layout, worlds, engine_cfg, device, substeps=substeps)
-
-
-def _probe(
-    cfg: Any, engine_cfg: Any, num_envs: int, device: torch.device, seed: int, num_agents: int
-) -> VecEnv:
-    return make_probe(cfg, num_envs, device, seed, num_agents)
-
-
-def _classic(
-    cfg: Any, engine_cfg: Any, num_envs: int, device: torch.device, seed: int, num_agents: int
-) -> VecEnv:
-    from tasks.classic.env import ClassicEnv
-
-    return ClassicEnv(cfg, num_envs, device, seed)
-
-
-def _gymnasium(
-    cfg: Any, engine_cfg: Any, num_envs: int, device: torch.device, seed: int, num_agents: int
-) -> VecEnv:
-    from tasks.gymnasium.env import GymnasiumEnv
-
-    return GymnasiumEnv(cfg, num_envs, device, seed)
-
-
-TASKS: Dict[str, Callable[..., VecEnv]] = {
-    "allegro_kuka": _allegro_kuka,
-    "classic": _classic,
-    "gymnasium": _gymnasium,
-    "probe": _probe,
-}
-"""Builders by the `kind` of the task config, with the arguments of `make`."""
-SIMULATORS: Dict[str, Callable[..., Simulator]] = {
-    "mujoco": _mujoco,
-    "mujoco_warp": _mujoco_warp,
-}
-"""Builders of the physics of the Allegro-Kuka tasks, by the name of the engine."""
+    Raises:
+        ValueError: if that fails, or it is no `Family`.
+    """
+    module, _, name = target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except Exception as error:  # of foreign code
+        refuse("task.kind", kind, f"{target} cannot be imported ({describe(error)})")
+    if not isinstance(found, Family):
+        refuse("task.kind", kind, f"{target} is {type(found).__name__}, no tasks.family.Family")
+    return found

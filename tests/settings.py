@@ -6,14 +6,14 @@ import dataclasses
 import typing
 from typing import Any, Dict, Set
 
-import tasks.config
 from epo.config import AlgoCfg, Config
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.classic.config import SCHEMAS
 from tasks.engines.config import AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg
 from tasks.gymnasium.config import GymnasiumCfg
+from tasks.probes.config import ProbeCfg
 
-TASKS = (AllegroKukaCfg, GymnasiumCfg, tasks.config.ProbeCfg, *SCHEMAS)
+TASKS = (AllegroKukaCfg, GymnasiumCfg, ProbeCfg, *SCHEMAS)
 ENGINES = (AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg)
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Optional, Seque
 from hydra.core.config_store import ConfigStore
 
 import epo.config
-import tasks.config
 from epo.cli import compose
 from epo.config import Config, ConfigError
 from epo.config.interface import check_interface
 from epo.config.staggered import check_staggered
+from epo.terminal import say
 from epo.validation import resolve, validate
+from tasks import registry
 
 if TYPE_CHECKING:
     from epo.envs import VecEnv
@@ -32,8 +33,10 @@ CONFIG_DIR = Path(__file__).resolve().parents[2] / "cfg"
 @lru_cache(maxsize=None)  # Hydra keeps them as long as the process lives.
 def register() -> None:
     """Tell Hydra the schemas of everything in `cfg/`."""
-    for schema in (epo.config, tasks.config):
-        schema.register(ConfigStore.instance())
+    store = ConfigStore.instance()
+    epo.config.register(store)
+    for failure in registry.store_schemas(store):
+        say(f"warning: {failure}", is_error=True)
 
 
 def check(arguments: Sequence[str]) -> List[Config]:
@@ -51,10 +54,15 @@ def check(arguments: Sequence[str]) -> List[Config]:
         return compose.check(
             arguments,
             CONFIG_DIR,
-            lambda cfg: None if is_multirun else tasks.config.preload(cfg.task, cfg.engine),
+            lambda cfg: None if is_multirun else preload(cfg),
             validate,
-            lambda cfg: tasks.config.check(cfg.task, cfg.engine),
+            lambda cfg: registry.check(cfg.task, cfg.engine),
         )
+
+
+def preload(cfg: Config) -> None:
+    """Import what the task and its engine need before torch."""
+    registry.of(cfg.task).preload(cfg.task, cfg.engine)
 
 
 def ready(cfg: Config) -> Tuple[Config, List[str]]:
@@ -67,9 +75,10 @@ def ready(cfg: Config) -> Tuple[Config, List[str]]:
         ConfigError: if the device or the engine is not there.
     """
     with _task_errors():
-        tasks.config.preload(cfg.task, cfg.engine)
-        cfg, choices = resolve(cfg, tasks.config.devices(cfg.task, cfg.engine))
-        return cfg, choices + tasks.config.choose_engine(cfg.task, cfg.engine, cfg.device)
+        preload(cfg)
+        family = registry.of(cfg.task)
+        cfg, choices = resolve(cfg, family.devices(cfg.task, cfg.engine))
+        return cfg, choices + family.choose_engine(cfg.task, cfg.engine, cfg.device)
 
 
 def check_learnable(cfg: Config) -> None:
@@ -78,13 +87,14 @@ def check_learnable(cfg: Config) -> None:
     Raises:
         ConfigError: naming what does not fit.
     """
+    family = registry.of(cfg.task)
     with _task_errors():
-        interface = tasks.config.interface(cfg.task)
+        interface = family.interface(cfg.task)
     if interface is not None:
         check_interface(cfg.algo, interface)
     if cfg.staggered_starts:
         with _task_errors():
-            clock = tasks.config.clock(cfg.task, cfg.engine)
+            clock = family.clock(cfg.task, cfg.engine)
         check_staggered(cfg, clock)
 
 
@@ -111,16 +121,17 @@ def make_env(cfg: Config) -> VecEnv:
     """
     import torch
 
-    from tasks.registry import make
-
     device = torch.device(cfg.device)
     with _task_errors():
-        return make(cfg.task, cfg.engine, cfg.num_envs, device, cfg.seed, cfg.num_agents)
+        return registry.make(cfg.task, cfg.engine, cfg.num_envs, device, cfg.seed, cfg.num_agents)
 
 
 def imported_module(task: Any) -> Optional[str]:
     """Return the module that a saved task's settings would import; None: only installed code."""
-    return tasks.config.imported_module(task)
+    if not isinstance(task, dict):
+        return None
+    with _task_errors():
+        return registry.family(str(task.get("kind"))).imported_module(task)
 
 
 def check_drawable(cfg: Config) -> None:
@@ -129,29 +140,23 @@ def check_drawable(cfg: Config) -> None:
     Raises:
         ConfigError: naming what cannot be drawn.
     """
-    from tasks.rendering import check as check_rendering
-
     with _task_errors():
-        check_rendering(cfg.task, cfg.engine)
+        registry.of(cfg.task).check_drawable(cfg.task, cfg.engine)
 
 
-def make_renderer(env: VecEnv, width: int, height: int) -> Renderer:
+def make_renderer(cfg: Config, env: VecEnv, width: int, height: int) -> Renderer:
     """Get ready to draw the worlds of `env`, `width` x `height` pixels.
 
     Raises:
         ConfigError: if OpenGL cannot draw here.
     """
-    from tasks import rendering
-
     with _task_errors():
-        return rendering.make_renderer(env, width, height)
+        return registry.of(cfg.task).make_renderer(env, width, height)
 
 
 def episode_length(cfg: Config) -> Optional[int]:
     """Give the time limit of an episode, control steps; None: there is none."""
-    from tasks.evaluation import episode_length as length
-
-    return length(cfg.task)
+    return registry.of(cfg.task).episode_length(cfg.task)
 
 
 def readiness_checks() -> List[ReadinessCheck]:
@@ -163,27 +168,22 @@ def readiness_checks() -> List[ReadinessCheck]:
 
 def describe(cfg: Config, env: VecEnv) -> Description:
     """Say what the numbers of a task's observations and actions are."""
-    from tasks.description import describe as of_task
-
-    return of_task(cfg.task, env.spec.observation_dim, env.spec.action_dim)
+    spec = env.spec
+    return registry.of(cfg.task).describe(cfg.task, spec.observation_dim, spec.action_dim)
 
 
 def target_tolerance(cfg: Config) -> Optional[float]:
     """Give the success tolerance that the curriculum ends at, m; None: there is no curriculum."""
-    from tasks.evaluation import target_tolerance as target
-
-    return target(cfg.task)
+    return registry.of(cfg.task).target_tolerance(cfg.task)
 
 
-def hold_tolerance(env: VecEnv, tolerance_m: Optional[float]) -> Optional[float]:
+def hold_tolerance(cfg: Config, env: VecEnv, tolerance_m: Optional[float]) -> Optional[float]:
     """Stop the curriculum at a success tolerance, the present one for None.
 
     Returns:
         The tolerance, m; None where the task has no such curriculum.
     """
-    from tasks.evaluation import hold_tolerance as hold
-
-    return hold(env, tolerance_m)
+    return registry.of(cfg.task).hold_tolerance(env, tolerance_m)
 
 
 class TaskError(ConfigError):

@@ -2,7 +2,7 @@
 
 `AK` in a source means the published Allegro-Kuka setting of SAPG and EPO (the training yaml files
 and launchers of their repositories); `R` means our own choice, argued in the same line.
-Task and engine groups have their schema in `tasks/config.py`.
+Task and engine groups have their schema in `tasks/`.
 """
 
 from __future__ import annotations
@@ -118,9 +118,9 @@ class Config:
     """A run: the fixed top-level keys of the command line."""
 
     task: Any = MISSING
-    """Task group, schema in `tasks/config.py`."""
+    """Task group, schema in `tasks/`."""
     engine: Any = MISSING
-    """Engine group, schema in `tasks/config.py`; `engine=auto` chooses by device."""
+    """Engine group, schema in `tasks/`; `engine=auto` chooses by device."""
     algo: AlgoCfg = MISSING
     """Algorithm group."""
     record: RecordCfg = field(default_factory=RecordCfg)

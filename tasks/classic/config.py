@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, List, Optional
+from typing import List, Optional
 
 from tasks.classic import maze_layout
 from tasks.errors import check_choice, refuse
-from tasks.interface import Interface
 
 REWARDS = ("dense", "sparse")
 
@@ -117,17 +116,6 @@ SCHEMAS = (
     DeceptiveMazeCfg,
     SparseReachCfg,
 )
-
-
-def register(store: Any) -> None:
-    """Put the schemas into `store` (a Hydra ConfigStore) as `base_<task>`."""
-    for schema in SCHEMAS:
-        store.store(group="task", name=f"base_{schema.name}", node=schema)
-
-
-def interface(cfg: ClassicCfg) -> Interface:
-    """Say what a task shows and takes: vectors, and but for one task real actions."""
-    return Interface(cfg.name, (3,) if isinstance(cfg, AcrobotCfg) else (), None)
 
 
 def check(cfg: ClassicCfg) -> None:

@@ -65,6 +65,10 @@ class AutoCfg(MujocoWarpCfg, MujocoCfg):
     """Engine name, as in `engine=<name>`."""
 
 
+SCHEMAS = (AutoCfg, MujocoCfg, MujocoWarpCfg, IsaacGymCfg)
+"""Schemas of the group `engine`."""
+
+
 class Engine(NamedTuple):
     """Where an engine runs and what it needs.
 

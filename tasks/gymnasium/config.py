@@ -76,11 +76,11 @@ class GymnasiumCfg:
     frames on a laptop)."""
 
 
-def register(store: Any) -> None:
-    """Put the schema into `store` (a Hydra ConfigStore); `task.kwargs` takes any name."""
+def schema() -> Any:
+    """Return the schema; `task.kwargs` takes any name."""
     node = OmegaConf.structured(GymnasiumCfg)
     OmegaConf.set_struct(node.kwargs, False)
-    store.store(group="task", name="base_gymnasium", node=node)
+    return node
 
 
 def check(cfg: GymnasiumCfg) -> None:

@@ -26,7 +26,7 @@ from epo.runner.run_folder import RunFolder, as_plain
 from epo.runner.saved_run import SavedRun
 from epo.runner.trainer import build_model
 from tasks import registry
-from tasks.config import imported_module
+from tasks.gymnasium.config import imported_module
 from tests.composed import composed
 from tests.tasks.gymnasium.toys import TOYS
 

@@ -14,8 +14,8 @@ from epo.models.actor_critic import ActorCritic
 from epo.population.fitness import FitnessTracker
 from epo.rollout.collector import Collector
 from epo.stopwatch import Stopwatch
-from tasks.config import ProbeCfg
-from tasks.probes import make_probe
+from tasks.probes.config import ProbeCfg
+from tasks.probes.env import make_probe
 from tests.learner.recording import RecordingPPO
 
 

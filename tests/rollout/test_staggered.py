@@ -18,8 +18,8 @@ from epo.rollout.staggered import draw_clocks, stagger
 from epo.runner import checkpoint
 from epo.runner.run import run
 from tasks import registry
-from tasks.config import ProbeCfg
-from tasks.probes import Probe, make_probe
+from tasks.probes.config import ProbeCfg
+from tasks.probes.env import Probe, make_probe
 from tests.composed import REPOSITORY, composed
 from tests.learner.small_run import small_cfg, small_run
 

@@ -12,8 +12,8 @@ from epo.envs import Step, VecEnv
 from epo.record.recorder import Recorder
 from epo.runner.pbt import PBT
 from tasks import registry
-from tasks.config import ProbeCfg
-from tasks.probes import ReachProbe
+from tasks.probes.config import ProbeCfg
+from tasks.probes.env import ReachProbe
 from tests.composed import composed
 
 CPU = torch.device("cpu")

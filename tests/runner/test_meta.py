@@ -21,7 +21,7 @@ from epo.runner.run import TRAINERS
 from epo.runner.trainer import Trainer
 from epo.validation import validate
 from tasks import registry
-from tasks.config import ProbeCfg
+from tasks.probes.config import ProbeCfg
 from tests.meta import META, NoUploads, allow_meta, made_up_transfer, meta_tensors
 from tests.runner.small_config import SmallConfig
 

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.config import check, interface
+from tasks.allegro_kuka.family import FAMILY
 from tasks.engines.config import AutoCfg
 from tasks.gymnasium.config import GymnasiumCfg
+from tasks.gymnasium.interface import interface
+from tasks.registry import check
 from tests.tasks.allegro_kuka.doubles import task_cfg
 
 # Subtask, arms, wall; control steps per goal and near it; farthest fingertip from the object, m.
@@ -79,4 +81,4 @@ def test_interface_of_an_environment_is_known_without_a_run() -> None:
 
 
 def test_interface_of_other_tasks_needs_no_environment() -> None:
-    assert interface(task_cfg("AllegroKukaRegrasping")) is None
+    assert FAMILY.interface(task_cfg("AllegroKukaRegrasping")) is None

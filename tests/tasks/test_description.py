@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.description import describe
+from tasks import registry
 from tests.composed import composed
 
 
@@ -15,7 +15,8 @@ from tests.composed import composed
     ],
 )
 def test_parts_fill_the_vectors(task: str, observation_dim: int, action_dim: int, meaning: str):
-    layout = describe(composed(f"task={task}").task, observation_dim, action_dim)
+    cfg = composed(f"task={task}").task
+    layout = registry.of(cfg).describe(cfg, observation_dim, action_dim)
     for parts, size in ((layout.observation, observation_dim), (layout.action, action_dim)):
         stops = [0, *(part.stop for part in parts)]
         assert [part.start for part in parts] == stops[:-1]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict, dataclass
+from types import SimpleNamespace
+from typing import Any, Dict
 
 import pytest
 import torch
@@ -9,8 +11,12 @@ from tasks import registry
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.engines import config as engines
 from tasks.engines.config import AutoCfg, MujocoCfg
+from tasks.family import Family
+from tasks.probes.config import ProbeCfg
+from tasks.probes.env import make_probe
+from tests.composed import composed
 from tests.stand_in import replace_in
-from tests.tasks.allegro_kuka.doubles import task_cfg
+from tests.tasks.allegro_kuka.doubles import CFG, task_cfg
 
 CPU = torch.device("cpu")
 ALLEGRO_KUKA = {
@@ -26,13 +32,93 @@ ALLEGRO_KUKA = {
 """Sizes of observation and action."""
 
 
-def test_names_list_every_task_file() -> None:
-    assert set(ALLEGRO_KUKA) < set(registry.names())
+def test_every_task_file_is_of_a_family() -> None:
+    for path in CFG.glob("task/*.yaml"):
+        cfg = composed(f"task={path.stem}").task
+        assert isinstance(registry.of(cfg), Family)
+        assert registry.base(asdict(cfg)) in registry.of(cfg).schemas()
 
 
-def test_make_names_the_nearest_task_of_an_unknown_one() -> None:
-    with pytest.raises(ValueError, match=r"'AllegroKukaRegraspin'.*'AllegroKukaRegrasping'"):
-        registry.make(AllegroKukaCfg(name="AllegroKukaRegraspin"), AutoCfg(), 2, CPU, 0)
+def test_make_names_the_nearest_family_of_an_unknown_one() -> None:
+    with pytest.raises(ValueError, match=r"task.kind='clasic'.*did you mean 'classic'"):
+        registry.make(AllegroKukaCfg(kind="clasic"), AutoCfg(), 2, CPU, 0)
+
+
+@dataclass
+class EchoCfg:
+    """A task of somebody else."""
+
+    kind: str = "echo"
+    name: str = "Echo"
+    episode_length: int = 3
+
+
+class EchoFamily(Family):
+    """The probe that rewards an observed sign, under another name."""
+
+    def schemas(self) -> Dict[str, Any]:
+        return {"base_echo": EchoCfg, "Echo": EchoCfg}
+
+    def make(self, cfg, engine_cfg, num_envs, device, seed, num_agents) -> Any:
+        probe = ProbeCfg(name=cfg.name, probe="policy", episode_length=cfg.episode_length)
+        return make_probe(probe, num_envs, device, seed, num_agents)
+
+
+FAMILY = EchoFamily()
+
+
+@pytest.fixture
+def echo(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(registry, "TARGETS", dict(registry.TARGETS))
+    monkeypatch.setattr(registry, "_families", dict(registry._families))
+    return f"{__name__}:FAMILY"
+
+
+def test_a_registered_family_is_made_with_what_it_leaves_to_the_usual_answers(echo: str) -> None:
+    registry.register("echo", echo)
+    cfg = EchoCfg()
+    env = registry.make(cfg, AutoCfg(), 4, CPU, 0)
+    assert env.spec.name == "Echo" and env.reset().shape == (4, 1)
+    family = registry.of(cfg)
+    assert family.episode_length(cfg) == 3
+    assert family.clock(cfg, AutoCfg()) is None
+    assert family.describe(cfg, 1, 1).observation[0].stop == 1
+    with pytest.raises(ValueError, match=r"task=Echo .*no picture"):
+        family.check_drawable(cfg, AutoCfg())
+    # Nothing is known of its numbers, though others have a setting of that name.
+    registry.check(EchoCfg(episode_length=-1), AutoCfg())
+
+
+def test_a_kind_is_registered_once(echo: str) -> None:
+    registry.register("echo", echo)
+    registry.register("echo", echo)
+    with pytest.raises(ValueError, match=r"task.kind=classic .*classic.family:FAMILY already"):
+        registry.register("classic", echo)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("nothing.here:FAMILY", "ModuleNotFoundError"),
+        (f"{__name__}:NOTHING", "has no attribute 'NOTHING'"),
+        (f"{__name__}:CPU", "is device, no tasks.family.Family"),
+        ("words", "cannot be imported"),
+    ],
+)
+def test_what_is_no_family_is_refused(echo: str, target: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^task.kind=echo .*{message}"):
+        registry.register("echo", target)
+
+
+def test_families_of_installed_packages_are_found_and_broken_ones_said(
+    echo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered = {"echo": echo, "broken": "nothing.here:FAMILY"}
+    monkeypatch.setattr(registry, "installed", lambda: offered)
+    store = SimpleNamespace(names=set(), store=lambda group, name, node: store.names.add(name))
+    (failure,) = registry.store_schemas(store)
+    assert "nothing.here:FAMILY cannot be imported" in failure
+    assert {"base_echo", "Echo", "base_allegro_kuka", "base_mujoco"} < store.names
 
 
 def test_make_names_the_nearest_engine_of_an_unknown_one() -> None:

@@ -104,7 +104,7 @@ def evaluate(saved: SavedRun, options: Options, cfg: Config, mode: str) -> List[
     with closing(environment.make_env(cfg)) as env:
         seed = cfg.seed if mode == "stochastic" else None
         policy = load_policy(cfg.algo, population, saved.state, saved.file, env, agents, seed)
-        environment.hold_tolerance(env, tolerance_m)
+        environment.hold_tolerance(cfg, env, tolerance_m)
         with progress(f"{env.spec.engine}, {mode}", env.spec.num_envs * per_world) as tick:
             played = play(Evaluator(env, policy), per_world, max_steps, tick)
         return results(env.spec.engine, mode, agents, worlds, per_world, played)

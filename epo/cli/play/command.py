@@ -113,10 +113,11 @@ def _set_up(
     tolerance_m = options.tolerance_m
     if tolerance_m is None and saved is not None:
         tolerance_m = saved.success_tolerance()
-    tolerance_m = environment.hold_tolerance(env, tolerance_m)
+    tolerance_m = environment.hold_tolerance(cfg, env, tolerance_m)
     if tolerance_m is None and options.tolerance_m is not None:
         raise ConfigError("tolerance_m", options.tolerance_m, "the task has none; leave it out")
-    renderer = stack.enter_context(closing(environment.make_renderer(env, *grid.tile_size)))
+    renderer = environment.make_renderer(cfg, env, *grid.tile_size)
+    stack.enter_context(closing(renderer))
     return Film(
         Evaluator(env, policy),
         renderer,

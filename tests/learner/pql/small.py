@@ -14,8 +14,8 @@ from epo.learner.pql.learner import QLearner
 from epo.learner.pql.n_step import Transition
 from epo.learner.pql.networks import Networks
 from epo.learner.pql.replay import Replay
-from tasks.config import ProbeCfg
-from tasks.probes import Probe
+from tasks.probes.config import ProbeCfg
+from tasks.probes.env import Probe
 
 INPUTS, ACTIONS = 3, 2
 """O and A of the networks here."""

@@ -13,7 +13,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from tasks import config
+from tasks import registry
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.draws import RandomDraws, Start
 from tasks.allegro_kuka.geometry import Rows
@@ -34,7 +34,7 @@ def task_cfg(name: str, *overrides: str) -> AllegroKukaCfg:
 
 @lru_cache(maxsize=None)
 def _compose(name: str) -> DictConfig:
-    config.register(ConfigStore.instance())
+    registry.store_schemas(ConfigStore.instance())
     with initialize_config_dir(str(CFG), version_base=None):
         return compose(overrides=[f"+task={name}"]).task
 

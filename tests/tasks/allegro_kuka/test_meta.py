@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tasks import registry
+from tasks.allegro_kuka import build
 from tasks.engines.config import MujocoCfg
 from tasks.engines.simulator import Worlds
 from tests.meta import META, NoUploads, allow_meta, meta_tensors
@@ -27,13 +27,13 @@ def _meta_sim(cfg: Any, engine_cfg: Any, worlds: Worlds, device: torch.device) -
 
 @pytest.fixture(autouse=True)
 def on_meta(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.SIMULATORS, "meta", _meta_sim)
+    monkeypatch.setitem(build.SIMULATORS, "meta", _meta_sim)
     allow_meta(monkeypatch)
 
 
 def _make(name: str, *overrides: str) -> Any:
     cfg, engine = task_cfg(name, *overrides), MujocoCfg(name="meta")
-    return registry.TASKS[cfg.kind](cfg, engine, NUM_ENVS, META, 0, 2)
+    return build.build(cfg, engine, NUM_ENVS, META, 0, 2)
 
 
 def _run(env: Any) -> None:

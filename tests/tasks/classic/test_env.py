@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from epo.envs import ClockedEnv
-from tasks import config, registry
+from tasks import registry
+from tasks.classic.config import SCHEMAS
 from tests.composed import composed
 from tests.host_reads import host_reads
 from tests.tasks.classic.worlds import NAMES, make, random_actions, settings
@@ -32,14 +33,14 @@ def play(env, actions) -> List[Any]:
 
 
 def test_there_are_no_other_tasks():
-    assert set(SIZES) == set(NAMES) < set(registry.names())
+    assert set(SIZES) == set(NAMES) == {schema().name for schema in SCHEMAS}
 
 
 @pytest.mark.parametrize("task", NAMES)
 def test_command_line_gives_the_defaults(task: str):
     cfg = composed(f"task={task}").task
     assert cfg == settings(task)
-    assert config.interface(cfg) == (task, CHOICES.get(task, ()), None)
+    assert registry.of(cfg).interface(cfg) == (task, CHOICES.get(task, ()), None)
 
 
 @pytest.mark.parametrize("task", NAMES)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("PIL")
 
-from tasks import rendering
 from tasks.classic import shapes
+from tasks.classic.family import FAMILY
 from tasks.classic.rendering import draw
 from tasks.engines.config import MujocoCfg
 from tests.tasks.classic.worlds import NAMES, make, settings
@@ -25,10 +27,11 @@ def where(picture: np.ndarray, color) -> np.ndarray:
 
 @pytest.mark.parametrize("task", NAMES)
 def test_what_moves_is_inside_the_frame_and_moves(task: str):
-    rendering.check(settings(task), MujocoCfg())
+    cfg: Any = settings(task)
+    FAMILY.check_drawable(cfg, MujocoCfg())
     env = make(task, num_envs=2)
     env.reset()
-    renderer = rendering.make_renderer(env, 160, 120)
+    renderer = FAMILY.make_renderer(env, 160, 120)
     before = renderer.draw(1)
     assert before.shape == (120, 160, 3) and before.dtype == np.uint8
     action = torch.full((2, env.spec.action_dim), 0.0 if env.spec.choices else 1.0)
@@ -47,7 +50,7 @@ def test_robot_is_drawn_where_it_is():
     env = make("DeceptiveMaze", num_envs=1)
     env.reset()
     env.state[:2, 0] = torch.tensor([1.5, 7.5])  # upper left cell of 11 x 9 with walls
-    picture = rendering.make_renderer(env, 220, 180).draw(0)
+    picture = FAMILY.make_renderer(env, 220, 180).draw(0)
     assert where(picture, shapes.BODY) == pytest.approx([0.15, 0.81], abs=0.03)
     assert where(picture, shapes.GOAL) == pytest.approx([0.84, 0.5], abs=0.03)
 

@@ -16,6 +16,7 @@ pytest.importorskip("mujoco_warp", minversion="4.0")
 
 import torch
 
+from epo.cli.environment import CONFIG_DIR
 from tasks import registry
 from tasks.allegro_kuka.objects import mass as box_mass
 from tasks.allegro_kuka.scene import build_scene
@@ -39,7 +40,7 @@ from tests.tasks.worlds import warp_worlds, worlds
 pytestmark = pytest.mark.xdist_group("warp")  # one process compiles the kernels
 
 CPU = torch.device("cpu")
-TASKS = [name for name in registry.names() if name.startswith("AllegroKuka")]
+TASKS = sorted(path.stem for path in (CONFIG_DIR / "task").glob("AllegroKuka*.yaml"))
 
 
 @pytest.fixture(params=DEVICES)

@@ -13,10 +13,10 @@ pytest.importorskip("gymnasium")
 from epo.runner.run_folder import runs_of
 from epo.validation import resolve
 from tasks import registry
-from tasks.config import check
 from tasks.engines.config import AutoCfg
 from tasks.gymnasium import config
 from tasks.gymnasium.config import GymnasiumCfg
+from tasks.registry import check
 from tests.composed import composed
 from tests.stand_in import replace_in
 from tests.tasks.gymnasium.toys import TOYS

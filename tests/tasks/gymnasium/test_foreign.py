@@ -18,12 +18,12 @@ pytest.importorskip("gymnasium")
 
 from epo.envs import EnvError
 from epo.runner.checkpoint import plain
-from tasks.config import check
 from tasks.engines.config import AutoCfg
 from tasks.gymnasium import guard
 from tasks.gymnasium.config import GymnasiumCfg
 from tasks.gymnasium.env import GymnasiumEnv, env_seeds
 from tasks.gymnasium.interface import interface
+from tasks.registry import check
 from tests.composed import REPOSITORY
 from tests.tasks.gymnasium.bad import BAD
 from tests.tasks.gymnasium.small_env import CPU, run

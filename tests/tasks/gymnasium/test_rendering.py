@@ -11,12 +11,12 @@ import torch
 pytest.importorskip("gymnasium")
 
 from epo.envs import EnvError
-from tasks import rendering
 from tasks.engines import opengl
 from tasks.engines.config import AutoCfg
 from tasks.gymnasium.config import GymnasiumCfg
 from tasks.gymnasium.env import GymnasiumEnv
 from tasks.gymnasium.environments import build
+from tasks.gymnasium.family import FAMILY
 from tasks.gymnasium.picture import draw
 from tests.tasks.gymnasium.toys import TOYS
 from tests.tasks.opengl import needs_opengl
@@ -27,13 +27,13 @@ CPU = torch.device("cpu")
 def drawable(env_id: str, num_envs: int = 2, **settings: Any) -> GymnasiumEnv:
     """Build environments that `check` prepared."""
     cfg = GymnasiumCfg(env_id=env_id, **settings)
-    rendering.check(cfg, AutoCfg())
+    FAMILY.check_drawable(cfg, AutoCfg())
     return GymnasiumEnv(cfg, num_envs, CPU, seed=0)
 
 
 def test_every_environment_is_drawn_as_it_is_now_even_where_workers_were_wanted():
     env = drawable(f"{TOYS}Drawn-v0", vectorization="async", kwargs={"length": 3})
-    renderer = rendering.make_renderer(env, 64, 64)
+    renderer = FAMILY.make_renderer(env, 64, 64)
     draws = np.rint(255 * env.reset()[:, 0].numpy())
     pictures = [renderer.draw(i) for i in (0, 1)]
     assert [picture.shape for picture in pictures] == [(10, 20, 3)] * 2
@@ -50,7 +50,7 @@ def test_every_environment_is_drawn_as_it_is_now_even_where_workers_were_wanted(
 @needs_opengl
 def test_mujoco_draws_in_the_size_asked_for():
     env = drawable("HalfCheetah-v5")
-    renderer = rendering.make_renderer(env, 80, 60)
+    renderer = FAMILY.make_renderer(env, 80, 60)
     first, second = (renderer.draw(i) for i in (0, 1))
     assert first.shape == (60, 80, 3)
     assert first.std() > 20  # a chessboard
@@ -132,4 +132,4 @@ def test_failure_to_draw_names_the_environment():
     env = drawable(f"{TOYS}Drawn-v0", kwargs={"breaks_at": 1})
     env.step(torch.zeros(2, 2))
     with pytest.raises(EnvError, match=r"^environment 1 of .*Drawn-v0 failed in render: Arith"):
-        rendering.make_renderer(env, 64, 64).draw(1)
+        FAMILY.make_renderer(env, 64, 64).draw(1)

@@ -5,7 +5,7 @@ from typing import Any, Iterator, Tuple
 
 import pytest
 
-from tasks import config
+from tasks import registry
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.engines.config import IsaacGymCfg
 from tasks.isaacgym import settings
@@ -35,7 +35,7 @@ def test_every_setting_of_the_task_stands_in_one_table() -> None:
 
 @pytest.mark.parametrize("name", ALLEGRO_KUKA)
 def test_every_task_file_passes_the_check(name: str) -> None:
-    config.check(task_cfg(name), IsaacGymCfg())
+    registry.check(task_cfg(name), IsaacGymCfg())
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_every_task_file_passes_the_check(name: str) -> None:
 )
 def test_check_refuses_what_the_original_cannot_do(task: str, override: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"{message}.*engine=mujoco_warp"):
-        config.check(task_cfg(task, override), IsaacGymCfg())
+        registry.check(task_cfg(task, override), IsaacGymCfg())
 
 
 def test_settings_become_the_keys_of_isaacgymenvs() -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Callable, List
 
 import pytest
 import torch
 from torch import Tensor
 
+from epo.cli.environment import CONFIG_DIR
 from epo.envs import Step
 from epo.population.fitness import FitnessTracker
-from tasks.config import ProbeCfg
-from tasks.probes import PROBES, Probe, ReachProbe, make_probe
+from tasks.probes.config import ProbeCfg
+from tasks.probes.env import PROBES, Probe, ReachProbe, make_probe
 
 CPU = torch.device("cpu")
 LENGTHS = {"value": 1, "discount": 4, "policy": 1, "memory": 5, "gene": 1, "reach": 50}
-TASKS = Path(__file__).resolve().parents[2] / "cfg" / "task"
+TASKS = CONFIG_DIR / "task"
 
 
 def build(probe: str, num_envs: int = 16, seed: int = 0, num_agents: int = 4) -> Probe:

@@ -8,15 +8,17 @@ import torch
 
 pytest.importorskip("mujoco")
 
-from tasks import registry, rendering
+from tasks import registry
+from tasks.allegro_kuka import rendering
+from tasks.allegro_kuka.family import FAMILY
 from tasks.allegro_kuka.task import AllegroKuka
-from tasks.config import ProbeCfg
 from tasks.engines.config import IsaacGymCfg, MujocoCfg
-from tasks.evaluation import hold_tolerance
+from tasks.probes.config import ProbeCfg
 from tests.composed import composed
+from tests.tasks.allegro_kuka.doubles import CFG
 from tests.tasks.opengl import needs_opengl
 
-TASKS = [name for name in registry.names() if name.startswith("AllegroKuka")]
+TASKS = sorted(path.stem for path in (CFG / "task").glob("AllegroKuka*.yaml"))
 
 
 def make(task: str, num_envs: int = 1) -> AllegroKuka:
@@ -82,7 +84,7 @@ def test_point_goals_wear_a_halo_that_shrinks_with_the_tolerance():
     env.sim.goal_pose[0, :3] = torch.tensor([0.3, -0.2, 0.9])
     areas = []
     for tolerance_m in (0.075, 0.0375):
-        hold_tolerance(env, tolerance_m)
+        FAMILY.hold_tolerance(env, tolerance_m)
         renderer = rendering.make_renderer(env, 320, 240)
         picture = renderer.draw(0).astype(int)
         renderer.close()
@@ -119,7 +121,7 @@ def test_goal_corners_enclose_goals_on_both_sides():
 @pytest.mark.parametrize(
     ("task", "engine", "message"),
     [
-        (ProbeCfg(name="ProbeReach"), MujocoCfg(), "task=ProbeReach .*no picture; use an Alle"),
+        (ProbeCfg(name="ProbeReach"), MujocoCfg(), "task=ProbeReach .*no picture"),
         (
             composed("task=AllegroKukaRegrasping").task,
             IsaacGymCfg(),
@@ -129,4 +131,4 @@ def test_goal_corners_enclose_goals_on_both_sides():
 )
 def test_what_cannot_be_drawn_is_refused(task: Any, engine: Any, message: str):
     with pytest.raises(ValueError, match=message):
-        rendering.check(task, engine)
+        registry.of(task).check_drawable(task, engine)

@@ -8,9 +8,14 @@ import torch
 pytest.importorskip("mujoco")
 
 from tasks import registry
+from tasks.allegro_kuka.family import FAMILY
 from tasks.allegro_kuka.task import AllegroKuka
-from tasks.evaluation import episode_length, hold_tolerance
 from tests.composed import composed
+
+
+def episode_length(*settings: str) -> Optional[int]:
+    task = composed(*settings).task
+    return registry.of(task).episode_length(task)
 
 
 def make() -> AllegroKuka:
@@ -30,13 +35,13 @@ def tolerance_after_a_step(env: AllegroKuka) -> float:
 def test_tolerance_is_held_where_the_curriculum_would_tighten_it():
     assert tolerance_after_a_step(make()) == pytest.approx(0.0675)  # 0.9 * 0.075
     env = make()
-    assert hold_tolerance(env, None) == pytest.approx(0.075)
+    assert FAMILY.hold_tolerance(env, None) == pytest.approx(0.075)
     assert tolerance_after_a_step(env) == pytest.approx(0.075)
 
 
 def test_tolerance_can_be_chosen_and_fitness_knows_the_progress():
     env = make()
-    assert hold_tolerance(env, 0.0425) == pytest.approx(0.0425)
+    assert FAMILY.hold_tolerance(env, 0.0425) == pytest.approx(0.0425)
     step = env.step(torch.zeros(1, 23))
     assert float(step.scalars["success_tolerance"]) == pytest.approx(0.0425)
     # No success; half of the way from 0.075 to 0.01.
@@ -46,12 +51,12 @@ def test_tolerance_can_be_chosen_and_fitness_knows_the_progress():
 def test_tasks_without_curriculum_stay_as_they_are():
     cfg = composed("task=ProbeReach")
     env = registry.make(cfg.task, cfg.engine, 1, torch.device("cpu"), 0)
-    assert hold_tolerance(env, 0.05) is None
+    assert registry.of(cfg.task).hold_tolerance(env, 0.05) is None
 
 
 def test_episode_length_is_the_tasks():
-    assert episode_length(composed("task.episode_length=300").task) == 300
-    assert episode_length(composed("task=ProbeReach").task) == 50
+    assert episode_length("task.episode_length=300") == 300
+    assert episode_length("task=ProbeReach") == 50
 
 
 @pytest.mark.parametrize(
@@ -67,4 +72,4 @@ def test_episode_length_of_gymnasium_is_its_time_limit_in_control_steps(
 ):
     pytest.importorskip("gymnasium")
     base = ["task=Gymnasium", "task.env_id=MountainCarContinuous-v0"]
-    assert episode_length(composed(*base, *settings).task) == steps
+    assert episode_length(*base, *settings) == steps

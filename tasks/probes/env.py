@@ -12,7 +12,7 @@ from torch import Tensor
 
 from epo.envs import EnvSpec, Step
 from tasks.clock import clock_spread
-from tasks.config import ProbeCfg
+from tasks.probes.config import ProbeCfg
 
 
 class Probe:

@@ -1,0 +1,125 @@
+"""What the Allegro-Kuka tasks answer for themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+
+from tasks import ranges
+from tasks.allegro_kuka import config
+from tasks.allegro_kuka.config import AllegroKukaCfg
+from tasks.allegro_kuka.engine import Engine, MujocoEngine
+from tasks.clock import Clock
+from tasks.engines import config as engines
+from tasks.errors import refuse
+from tasks.family import Family
+from tasks.isaacgym.engine import IsaacGymEngine
+
+if TYPE_CHECKING:
+    import torch
+
+    from epo.envs import VecEnv
+    from tasks.description import Description
+    from tasks.rendering import Renderer
+
+ENGINES: Dict[str, Engine] = {"isaacgym": IsaacGymEngine()}
+"""Engines that are not of `tasks/engines`, by `engine.name`."""
+_NEVER = 2**62
+"""Control steps that no evaluation reaches."""
+
+
+def engine(engine_cfg: Any) -> Engine:
+    """Return what an engine can do with these tasks."""
+    return ENGINES.get(engine_cfg.name, MujocoEngine())
+
+
+class AllegroKukaFamily(Family):
+    """Regrasping, reorientation and throwing with one or two arms."""
+
+    ranges = ranges.ALLEGRO_KUKA
+
+    def schemas(self) -> Dict[str, Any]:
+        """Return the schema of all of them."""
+        return {"base_allegro_kuka": AllegroKukaCfg}
+
+    def preload(self, cfg: AllegroKukaCfg, engine_cfg: Any) -> None:
+        """Import what the engine needs before torch."""
+        engine(engine_cfg).preload()
+
+    def check(self, cfg: AllegroKukaCfg, engine_cfg: Any) -> None:
+        """Refuse impossible settings of the task, of the engine, and of the two together."""
+        config.check(cfg)
+        engines.check(engine_cfg)
+        engine(engine_cfg).check(cfg)
+
+    def clock(self, cfg: AllegroKukaCfg, engine_cfg: Any) -> Optional[Clock]:
+        """Return the clock, which is observed."""
+        can_be_set = engine(engine_cfg).can_set_clock
+        return Clock(cfg.episode_length - 1, True, True) if can_be_set else None
+
+    def devices(self, cfg: AllegroKukaCfg, engine_cfg: Any) -> Tuple[str, ...]:
+        """Return the kinds of device of the engine."""
+        return engines.devices(engine_cfg)
+
+    def choose_engine(self, cfg: AllegroKukaCfg, engine_cfg: Any, device: str) -> List[str]:
+        """Replace the engine `auto` by the one that fits the device, in place."""
+        choices = engines.choose(engine_cfg, device)
+        its = engine(engine_cfg)
+        its.check_device(device)
+        return choices + its.notes(cfg, engine_cfg)
+
+    def check_drawable(self, cfg: AllegroKukaCfg, engine_cfg: Any) -> None:
+        """Load OpenGL before MuJoCo does."""
+        if not engine(engine_cfg).can_draw:
+            refuse("engine", engine_cfg.name, "its worlds are not drawn here; use engine=mujoco")
+        from tasks.engines import opengl
+
+        opengl.load()
+
+    def make_renderer(self, env: Any, width: int, height: int) -> Renderer:
+        """Get ready to draw single worlds."""
+        from tasks.allegro_kuka.rendering import make_renderer
+
+        return make_renderer(env, width, height)
+
+    def describe(self, cfg: AllegroKukaCfg, observation_dim: int, action_dim: int) -> Description:
+        """Describe the vectors part by part."""
+        from tasks.allegro_kuka.description import describe
+
+        return describe(cfg)
+
+    def target_tolerance(self, cfg: AllegroKukaCfg) -> Optional[float]:
+        """Return the success tolerance that the curriculum ends at, m."""
+        return cfg.curriculum.target_tolerance_m
+
+    def hold_tolerance(self, env: Any, tolerance_m: Optional[float]) -> Optional[float]:
+        """Stop the curriculum; None on Isaac Gym, whose curriculum goes its own way."""
+        import torch
+
+        from tasks.allegro_kuka.task import AllegroKuka
+
+        if not isinstance(env, AllegroKuka):
+            return None
+        env.cfg = replace(env.cfg, curriculum=replace(env.cfg.curriculum, interval_steps=_NEVER))
+        if tolerance_m is not None:
+            tolerance = torch.full_like(env.curriculum.tolerance, tolerance_m)
+            env.curriculum = env.curriculum._replace(tolerance=tolerance)
+        return float(env.curriculum.tolerance)
+
+    def make(
+        self,
+        cfg: AllegroKukaCfg,
+        engine_cfg: Any,
+        num_envs: int,
+        device: torch.device,
+        seed: int,
+        num_agents: int,
+    ) -> VecEnv:
+        """Build the environments on the engine."""
+        if num_envs % num_agents:
+            refuse("num_envs", num_envs, f"use a multiple of num_agents={num_agents}")
+        its = engine(engine_cfg)
+        return its.make(cfg, engine_cfg, num_envs, device, seed, num_agents)
+
+
+FAMILY = AllegroKukaFamily()

@@ -1,0 +1,1 @@
+"""Probes: tiny tasks whose answer is known, to test a learner with."""
