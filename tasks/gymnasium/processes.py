@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 from typing import Optional
 
 _REAPER = """trap '' HUP INT TERM
@@ -70,14 +71,29 @@ def _nothing(number: int, frame: object) -> None:
     """Ignore a signal."""
 
 
+def _hold_signals() -> None:
+    """Let a signal wait that reaches the copy before it has handlers of its own."""
+    _mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+
+
+def _let_signals_through() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _mask.before)
+
+
 def _stop_as_usual() -> None:
     """Let a forked copy of this process end at the signals that the original handles."""
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _let_signals_through()
 
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_mask = threading.local()
 if hasattr(os, "register_at_fork"):
     # Environments end their own processes with SIGTERM, and may wait for that.
-    os.register_at_fork(after_in_child=_stop_as_usual)
+    os.register_at_fork(
+        before=_hold_signals,
+        after_in_parent=_let_signals_through,
+        after_in_child=_stop_as_usual,
+    )

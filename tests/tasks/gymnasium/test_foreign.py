@@ -263,6 +263,23 @@ def test_forked_processes_stop_at_sigterm_although_the_run_handles_it():
         assert not wait_for_end([child, program])
 
 
+def test_signal_that_comes_before_a_forked_copy_is_set_up_is_not_lost():
+    """As on a machine that is too busy to run the copy at once."""
+    from epo.runner.guard import StopSignal
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with StopSignal():
+        for _ in range(10):
+            pid = os.fork()
+            if pid == 0:
+                time.sleep(1.0)
+                os._exit(0)
+            os.kill(pid, signal.SIGTERM)
+            _, status = os.waitpid(pid, 0)
+            assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGTERM
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
 KILLED = """
 import os, threading
 
