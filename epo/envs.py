@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, NamedTuple, Optional, Protocol, Tuple, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Tuple,
+    runtime_checkable,
+)
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # workers of environments take three seconds less to start without torch
+    import torch
+    from torch import Tensor
 
 LARGEST_VALUE = 1e18
 """Largest size of a number that can be learned from: its square is finite in float32 (3.4e38)."""

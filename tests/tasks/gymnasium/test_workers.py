@@ -150,3 +150,9 @@ def test_time_of_a_step_is_measured_and_failure_left_to_the_environments():
         guard = Guard(cfg)
         with sample(cfg, guard) as env:
             assert least_s <= step_s(env, guard) <= most_s
+
+
+def test_workers_start_without_torch():
+    """Torch takes seconds to import, and some 200 MB in every worker."""
+    code = "import sys, train, tasks.gymnasium.workers; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
