@@ -178,7 +178,7 @@ class MemberEnv(Protocol):
     reward_parameters: Dict[str, Tensor]
 
     def separate(self, num_agents: int) -> None:
-        """Give every agent's block what the task shares otherwise; call it before `reset`."""
+        """Split what the task otherwise shares between the agents' blocks; call before `reset`."""
         ...
 
     def restart_agent(self, agent: int) -> Tensor:
@@ -186,7 +186,7 @@ class MemberEnv(Protocol):
         ...
 
     def agent_state(self, agent: int) -> Dict[str, Any]:
-        """Give what a block has learned to ask for, such as its curriculum; plain types."""
+        """Return what a block has learned to ask for, such as its curriculum; plain types."""
         ...
 
     def load_agent_state(self, agent: int, state: Dict[str, Any]) -> None:

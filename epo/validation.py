@@ -34,7 +34,7 @@ SHARED_NETWORKS = ("ppo", "pbt")
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """Give `; did you mean X?` for the option nearest to `word`, or nothing.
+    """Return `; did you mean X?` for the option nearest to `word`, or nothing.
 
     A dotted option also counts as near if its end is: `ppo.gama` is near `algo.ppo.gamma`.
     """
@@ -142,7 +142,7 @@ def has_population(algo: AlgoCfg) -> bool:
 
 
 def get(cfg: Any, name: str) -> Any:
-    """Give the value of a dotted setting such as `algo.ppo.gamma`."""
+    """Return the value of a dotted setting such as `algo.ppo.gamma`."""
     return reduce(getattr, name.split("."), cfg)
 
 
@@ -308,7 +308,7 @@ def _check_evolution(cfg: Config) -> None:
 
 
 def _num_agents(cfg: Config) -> int:
-    """Give K, the algorithm's own number for `auto`."""
+    """Return K, the algorithm's own number for `auto`."""
     own = 1 if is_files(cfg.algo) else cfg.algo.num_agents
     return own if cfg.num_agents == "auto" else cfg.num_agents
 

@@ -18,7 +18,7 @@ ENGINES = (AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg)
 
 
 def flat(node: Any, prefix: str = "") -> Dict[str, Any]:
-    """Give every setting below `node` by its dotted name."""
+    """Return every setting below `node` by its dotted name."""
     settings: Dict[str, Any] = {}
     for field in dataclasses.fields(node):
         value = getattr(node, field.name)
@@ -56,7 +56,7 @@ def every_number() -> Set[str]:
 
 
 def every_setting() -> Dict[str, Any]:
-    """Give the default of every setting of every task, engine and algorithm."""
+    """Return the default of every setting of every task, engine and algorithm."""
     settings = flat(Config(algo=AlgoCfg(name="ppo")))
     for group, schemas in (("task", TASKS), ("engine", ENGINES)):
         del settings[group]

@@ -107,7 +107,7 @@ def test_hydra_writes_nothing_beside_the_run_folder():
 
 
 def fields_of(path: str) -> Iterator[Tuple[str, bool]]:
-    """Give each dataclass field of a module and whether a doc line follows it."""
+    """Return each dataclass field of a module and whether a doc line follows it."""
     for node in ast.parse((REPOSITORY / path).read_text()).body:
         if not isinstance(node, ast.ClassDef) or not node.decorator_list:
             continue

@@ -44,7 +44,7 @@ TAKEN_BACK = (
 
 @lru_cache(maxsize=None)
 def imports(path: Path) -> Dict[str, str]:
-    """Give the names that a file imports, with the dotted paths that they stand for."""
+    """Return the names that a file imports, with the dotted paths that they stand for."""
     return imported(ast.parse(path.read_text(encoding="utf-8")))
 
 
@@ -62,7 +62,7 @@ def imported(tree: ast.AST) -> Dict[str, str]:
 
 
 def dotted(node: ast.AST) -> Optional[str]:
-    """Give `a.b.c` as it is written; None for anything but names."""
+    """Return `a.b.c` as it is written; None for anything but names."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
@@ -72,7 +72,7 @@ def dotted(node: ast.AST) -> Optional[str]:
 
 
 def resolved(path: str, names: Dict[str, str]) -> Optional[str]:
-    """Give what `path` stands for in a file that imports `names`; None: something local."""
+    """Return what `path` stands for in a file that imports `names`; None: something local."""
     first, _, rest = path.partition(".")
     if first not in names:
         return None
@@ -106,7 +106,7 @@ def is_foreign(path: Optional[str]) -> bool:
 
 
 def replaced(node: ast.AST, names: Dict[str, str]) -> Iterator[str]:
-    """Give what a statement or call replaces for the whole process."""
+    """Return what a statement or call replaces for the whole process."""
     if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             if isinstance(target, (ast.Attribute, ast.Subscript)):

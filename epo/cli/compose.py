@@ -166,7 +166,7 @@ def _in_quotes(line: str) -> str:
 
 
 def _commands(overrides: List[Override]) -> Iterator[List[str]]:
-    """Give the first run of a sweep, then one run for each further value of each setting."""
+    """Return the first run of a sweep, then one run for each further value of each setting."""
     listed = (o for o in overrides if o.is_discrete_sweep() or not o.is_sweep_override())
     values = [_sweep(override) for override in listed]
     first = [lines[0] for lines in values]
@@ -177,7 +177,7 @@ def _commands(overrides: List[Override]) -> Iterator[List[str]]:
 
 
 def _sweep(override: Override) -> List[str]:
-    """Give `name=value` for every value of a sweep over a list or a range."""
+    """Return `name=value` for every value of a sweep over a list or a range."""
     if not override.is_sweep_override():
         return [str(override.input_line)]
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
@@ -248,7 +248,7 @@ def _wrong_setting(error: OmegaConfBaseException, lines: Sequence[str]) -> Confi
 
 
 def _texts_from_environment(cfg: DictConfig) -> Dict[str, Any]:
-    """Give the settings that came from the environment, by dotted names, as they were written.
+    """Return the settings that came from the environment, by dotted names, as they were written.
 
     Settings that refer to such a setting belong to them.
     """
@@ -291,5 +291,5 @@ def _is_hydra(override: Override) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    """Give the first line of a message, without the rest of a longer explanation."""
+    """Return the first line of a message, without the rest of a longer explanation."""
     return str(error).partition("\n")[0]

@@ -155,7 +155,7 @@ def make_renderer(cfg: Config, env: VecEnv, width: int, height: int) -> Renderer
 
 
 def episode_length(cfg: Config) -> Optional[int]:
-    """Give the time limit of an episode, control steps; None: there is none."""
+    """Return the time limit of an episode, control steps; None: there is none."""
     return registry.of(cfg.task).episode_length(cfg.task)
 
 
@@ -173,7 +173,7 @@ def describe(cfg: Config, env: VecEnv) -> Description:
 
 
 def target_tolerance(cfg: Config) -> Optional[float]:
-    """Give the success tolerance that the curriculum ends at, m; None: there is no curriculum."""
+    """Return the success tolerance that the curriculum ends at, m; None: there is no curriculum."""
     return registry.of(cfg.task).target_tolerance(cfg.task)
 
 

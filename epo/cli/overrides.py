@@ -25,7 +25,7 @@ def overrides(settings: Mapping[str, Any]) -> List[str]:
 
 
 def merge(saved: Sequence[str], given: Sequence[str]) -> List[str]:
-    """Give the overrides of `saved` that `given` leaves as they are, and all of `given`.
+    """Return the overrides of `saved` that `given` leaves as they are, and all of `given`.
 
     Choosing another option of a group drops everything that was saved inside the group.
     """

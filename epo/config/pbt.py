@@ -94,7 +94,7 @@ def is_files(algo: AlgoCfg) -> bool:
 
 
 def num_roles(cfg: PbtCfg, num_members: int) -> List[int]:
-    """Give how many members may be changed and how many are copied from."""
+    """Return how many members may be changed and how many are copied from."""
     # 0.3 * 10 is 3 and a rounding error.
     fractions = (cfg.worst_fraction, cfg.best_fraction)
     return [math.ceil(fraction * num_members - 1e-9) for fraction in fractions]

@@ -101,7 +101,7 @@ RESUME: Mapping[str, str] = {
 
 
 def rule(name: str) -> str:
-    """Give the rule of the dotted setting `name`.
+    """Return the rule of the dotted setting `name`.
 
     Raises:
         KeyError: if nobody has decided.

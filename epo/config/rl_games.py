@@ -128,7 +128,7 @@ OVERRIDABLE = (
 
 
 def sequences_per_minibatch(algo: AlgoCfg, num_envs: int) -> int:
-    """Give the whole sequences of `algo.ppo.horizon` steps in a minibatch."""
+    """Return the whole sequences of `algo.ppo.horizon` steps in a minibatch."""
     ppo = algo.ppo
     if ppo.minibatch_size is not None:
         return ppo.minibatch_size // ppo.horizon
@@ -136,7 +136,7 @@ def sequences_per_minibatch(algo: AlgoCfg, num_envs: int) -> int:
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> Dict[str, Any]:
-    """Give the leaves of nested mappings by their dotted names."""
+    """Return the leaves of nested mappings by their dotted names."""
     leaves: Dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):

@@ -204,7 +204,7 @@ _COUNTS = (
 
 
 def _ranges() -> Dict[str, Range]:
-    """Give the range of every number below `Config` but for those of tasks and engines."""
+    """Return the range of every number below `Config` but for those of tasks and engines."""
     found: Dict[str, Range] = {}
     for name in NOT_NEGATIVE:
         found[name] = Range(0, LARGEST, "use 0 or more")

@@ -33,7 +33,7 @@ def make_discriminator(num_inputs: int, units: Sequence[int], num_agents: int) -
 
 
 class Adversary(UpdateHook):
-    """Give followers r = c log p(agent | observation, action), the leader nothing; then learn.
+    """Reward followers with r = c log p(agent | observation, action), then learn from the rollout.
 
     A rollout is rewarded by the discriminator of before it, which then learns from it in one pass.
 
@@ -64,7 +64,7 @@ class Adversary(UpdateHook):
         self._metrics: Dict[str, Tensor] = {}
 
     def shape(self, rollout: Rollout) -> Rollout:
-        """Give the rollout with the followers' rewards, by the discriminator of before it."""
+        """Return the rollout with the followers' rewards, by the discriminator of before it."""
         log_p = self.log_prob(rollout, torch.arange(rollout.num_envs, device=rollout.agent.device))
         own = _of_agent(log_p, rollout.agent)
         is_follower = rollout.agent < self.model.num_agents - 1
@@ -121,7 +121,7 @@ class Adversary(UpdateHook):
         self._metrics.update(means.read())
 
     def metrics(self) -> Dict[str, Tensor]:
-        """Give accuracy on new data (chance: 1 / K), mean reward of followers, loss in nats."""
+        """Return accuracy on new data (chance: 1 / K), mean reward of followers, loss in nats."""
         return self._metrics
 
     def state_dict(self) -> Dict[str, Any]:

@@ -37,11 +37,11 @@ class ClipSchedule(Protocol):
     """The clip range of every update."""
 
     def begin_update(self, standing: Standing) -> ClipRange:
-        """Give the range of the update that begins; called once per update."""
+        """Return the range of the update that begins; called once per update."""
         ...
 
     def metrics(self) -> Dict[str, Tensor]:
-        """Give what the last decision went by, name -> [] tensor; NaN is no value."""
+        """Return what the last decision went by, name -> [] tensor; NaN is no value."""
         ...
 
     def state_dict(self) -> Dict[str, Any]:
@@ -72,7 +72,7 @@ class Unclipped(Stateless):
     """No clipping: the surrogate is -r A."""
 
     def begin_update(self, standing: Standing) -> ClipRange:
-        """Give an infinite range."""
+        """Return an infinite range."""
         return ClipRange(math.inf, math.inf)
 
 
@@ -89,13 +89,13 @@ class Scheduled(Stateless):
         self.ppo = ppo
 
     def begin_update(self, standing: Standing) -> ClipRange:
-        """Give the same range below and above 1."""
+        """Return the same range below and above 1."""
         eps = self.ppo.clip_eps * decay(self.cfg, standing.frames)
         return ClipRange(eps, eps)
 
 
 def decay(cfg: ClipCfg, frames: int) -> float:
-    """Give the factor of `clip_eps` after `frames`: from 1 to `decay_to`, then constant."""
+    """Return the factor of `clip_eps` after `frames`: from 1 to `decay_to`, then constant."""
     if cfg.decay_frames is None:
         return 1.0
     return 1.0 - (1.0 - cfg.decay_to) * min(1.0, frames / cfg.decay_frames)

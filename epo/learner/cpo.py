@@ -54,7 +54,7 @@ class KLConstraint(UpdateHook):
         self._log_ratio = masked_mean(log_ratio, is_valid)
 
     def metrics(self) -> Dict[str, Tensor]:
-        """Give the mean log ratio of the followers' actions, nats."""
+        """Return the mean log ratio of the followers' actions, nats."""
         return {"cpo/log_ratio": self._log_ratio}
 
 
@@ -131,7 +131,7 @@ class Cloning(UpdateHook):
         return env_ids[order], agent[order]
 
     def _parts(self, size: int) -> Iterator[Tuple[Tensor, Tensor]]:
-        """Give the drawn sequences, `size` at a time."""
+        """Return the drawn sequences, `size` at a time."""
         for start in range(0, len(self._agent), size):
             yield self._env_ids[start : start + size], self._agent[start : start + size]
 
@@ -144,7 +144,7 @@ class Cloning(UpdateHook):
         return found.advantage + self.adversary.reward(rollout, env_ids, agent)
 
     def add_to_loss(self, update: Update, ids: Tensor, found: Evaluation, loss: Tensor) -> Tensor:
-        """Give the loss [] with the cloning of as large a share of its sequences as `ids` [B]."""
+        """Return the loss [] with the cloning of as large a share of its sequences as `ids` [B]."""
         total, seen = update.batch.num_sequences, self._seen
         low, high = (len(self._env_ids) * n // total for n in (seen, seen + len(ids)))
         self._seen = (seen + len(ids)) % total
@@ -162,7 +162,7 @@ class Cloning(UpdateHook):
         return loss + self.cfg.beta * cloning * ((high - low) / len(ids))
 
     def metrics(self) -> Dict[str, Tensor]:
-        """Give the mean weight and the share of weights at their bound."""
+        """Return the mean weight and the share of weights at their bound."""
         return self._metrics
 
     def state_dict(self) -> Dict[str, Any]:

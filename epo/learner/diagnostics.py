@@ -216,7 +216,7 @@ class Diagnostics(UpdateHook):
         self.average.reset_rows(parameter, rows)
 
     def metrics(self) -> Dict[str, Tensor]:
-        """Give all signals of the last update."""
+        """Return all signals of the last update."""
         return {f"health/{name}": value for name, value in self._metrics.items()}
 
     def state_dict(self) -> Dict[str, Any]:

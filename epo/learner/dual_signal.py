@@ -41,7 +41,7 @@ class EntropyScale:
         self.low = entropy(math.log(floor_std)) if width and floor_std else 0.0
 
     def __call__(self, entropy: Tensor) -> Tensor:
-        """Give phi of `entropy` [...], clipped to [0, 1]."""
+        """Return phi of `entropy` [...], clipped to [0, 1]."""
         return ((entropy - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
 
 
@@ -71,7 +71,7 @@ class ReturnWindow:
 
 
 def change(values: Tensor, unit: str) -> Tensor:
-    """Give the change within a window of returns.
+    """Return the change within a window of returns.
 
     Args:
         values: [W] in the order of time.
@@ -88,7 +88,7 @@ def change(values: Tensor, unit: str) -> Tensor:
 
 
 def plateau(x: Tensor, cfg: ClipCfg) -> Tensor:
-    """Give psi of the change `x` [] of the return, in [0, 1]: how much of a plateau it is."""
+    """Return psi of the change `x` [] of the return, in [0, 1]: how much of a plateau it is."""
     size = x.abs()
     if cfg.plateau == "improvement":
         psi = x.clamp(0.0, 1.0)
@@ -128,7 +128,7 @@ class DualSignal:
         self._metrics: Dict[str, Tensor] = {}
 
     def begin_update(self, standing: Standing) -> ClipRange:
-        """Give a range as wide below as above 1, constant over the update."""
+        """Return a range as wide below as above 1, constant over the update."""
         cfg = self.cfg
         base = self.ppo.clip_eps * decay(cfg, standing.frames)
         self.window.append(standing.episode_return)
@@ -154,12 +154,12 @@ class DualSignal:
         return ClipRange(eps, eps)
 
     def _smooth(self, mean: Tensor, value: Tensor) -> Tensor:
-        """Give the running mean, which begins with its first value."""
+        """Return the running mean, which begins with its first value."""
         decay = self.cfg.smoothing
         return torch.where(mean.isnan(), value, decay * mean + (1.0 - decay) * value)
 
     def metrics(self) -> Dict[str, Tensor]:
-        """Give the range, both signals and their terms."""
+        """Return the range, both signals and their terms."""
         return self._metrics
 
     def state_dict(self) -> Dict[str, Any]:

@@ -47,7 +47,7 @@ class FollowerLeash(UpdateHook):
         self._sum, self._count = torch.zeros((), device=env_ids.device), 0
 
     def add_to_loss(self, update: Update, ids: Tensor, found: Evaluation, loss: Tensor) -> Tensor:
-        """Give the loss [] with the leash of the own sequences among `ids` [B]."""
+        """Return the loss [] with the leash of the own sequences among `ids` [B]."""
         extra, batch = update.extra, update.batch
         assert extra is not None
         position = self._position[batch.env_ids[ids]]
@@ -67,5 +67,5 @@ class FollowerLeash(UpdateHook):
         return loss + self.cfg.follower_kl_coef * divergence * held.to(kl.dtype).mean()
 
     def metrics(self) -> Dict[str, Tensor]:
-        """Give the mean divergence over the update's minibatches, nats."""
+        """Return the mean divergence over the update's minibatches, nats."""
         return {"kl/follower_to_leader": self._sum / max(1, self._count)}

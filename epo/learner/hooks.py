@@ -23,14 +23,14 @@ class UpdateHook:
     name = ""
 
     def shape(self, rollout: Rollout) -> Rollout:
-        """Give the rollout that agents learn from as their own, such as with another reward."""
+        """Return the rollout that agents learn from as their own, such as with another reward."""
         return rollout
 
     def on_update_start(self, update: Update) -> None:
         """See what the update learns from, before the first minibatch."""
 
     def add_to_loss(self, update: Update, ids: Tensor, found: Evaluation, loss: Tensor) -> Tensor:
-        """Give the loss [] with the hook's own term for the sequences `ids` [B]."""
+        """Return the loss [] with the hook's own term for the sequences `ids` [B]."""
         return loss
 
     def on_minibatch_end(self, update: Update, result: StepResult) -> None:
@@ -46,7 +46,7 @@ class UpdateHook:
         """Learn that rows of `parameter` belong to new agents."""
 
     def metrics(self) -> Dict[str, Tensor]:
-        """Give the numbers of the last update, name -> [] tensor; NaN is no value."""
+        """Return the numbers of the last update, name -> [] tensor; NaN is no value."""
         return {}
 
     def state_dict(self) -> Dict[str, Any]:

@@ -41,7 +41,7 @@ class Update:
     standing: Standing
 
     def sequences(self, ids: Tensor) -> Sequences:
-        """Give the network's input for the sequences `ids` [B] of the batch."""
+        """Return the network's input for the sequences `ids` [B] of the batch."""
         return sequences_of(self.rollout, self.batch.env_ids[ids], self.batch.agent[ids])
 
     def is_valid(self, ids: Tensor) -> Optional[Tensor]:

@@ -22,7 +22,7 @@ class Penalty(Protocol):
         ...
 
     def loss(self, kl: Tensor) -> Tensor:
-        """Give the term [] for a mean `kl` [] over a minibatch."""
+        """Return the term [] for a mean `kl` [] over a minibatch."""
         ...
 
     def end_update(self, kl: Tensor) -> None:

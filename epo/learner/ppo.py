@@ -183,7 +183,7 @@ class PPO:
 
     @torch.no_grad()
     def _standing(self, rollout: Rollout, returns: Optional[EpisodeReturns]) -> Standing:
-        """Give what schedules go by; the leader's block is the last one."""
+        """Return what schedules go by; the leader's block is the last one."""
         mean, log_std = rollout.mean[:, -self.block :], rollout.log_std[-1]
         is_valid = None if rollout.is_valid is None else rollout.is_valid[:, -self.block :]
         entropy = masked_mean(self.model.distribution.entropy(mean, log_std), is_valid)

@@ -115,7 +115,7 @@ def first_nonfinite(
 
 
 def _column(value: object, num: int) -> Optional[int]:
-    """Give the first of the sequences [.., num, ..] on dimension 1 with a number not finite."""
+    """Return the first of the sequences [.., num, ..] on dimension 1 with a number not finite."""
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return None
     if value.dim() < 2 or value.shape[1] != num:

@@ -36,7 +36,7 @@ def compile_network(network: nn.Module) -> None:
 
 
 def compiled(function: Callable[..., T]) -> Callable[..., T]:
-    """Give a function of tensors and numbers that is compiled, whole, where it is called.
+    """Return a function of tensors and numbers that is compiled, whole, where it is called.
 
     The program is the same for all shapes and numbers that it meets after the first ones.
 

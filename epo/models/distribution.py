@@ -20,11 +20,11 @@ class Distribution(Protocol):
     """A family of distributions; D numbers from the policy head give one action of width A."""
 
     def action_width(self, dim: int) -> int:
-        """Give A for D = `dim`."""
+        """Return A for D = `dim`."""
         ...
 
     def log_std_width(self, dim: int) -> int:
-        """Give the width of an agent's log standard deviation for D = `dim`."""
+        """Return the width of an agent's log standard deviation for D = `dim`."""
         ...
 
     def noise(self, mean: Tensor, generator: Optional[torch.Generator]) -> Tensor:
@@ -36,33 +36,33 @@ class Distribution(Protocol):
         ...
 
     def encode(self, action: Tensor, dim: int) -> Tensor:
-        """Give actions [..., A] as D = `dim` numbers that a network can take."""
+        """Return actions [..., A] as D = `dim` numbers that a network can take."""
         ...
 
     def mode(self, mean: Tensor) -> Tensor:
-        """Give the most likely actions [..., A]."""
+        """Return the most likely actions [..., A]."""
         ...
 
     def log_prob(self, action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
-        """Give the log probability (density) [...] of actions [..., A]."""
+        """Return the log probability (density) [...] of actions [..., A]."""
         ...
 
     def entropy(self, mean: Tensor, log_std: Tensor) -> Tensor:
-        """Give the entropy [...], nats."""
+        """Return the entropy [...], nats."""
         ...
 
     def kl(self, mean: Tensor, log_std: Tensor, old_mean: Tensor, old_log_std: Tensor) -> Tensor:
-        """Give KL(new || old) [...], nats, as the adaptive step size measures it."""
+        """Return KL(new || old) [...], nats, as the adaptive step size measures it."""
         ...
 
     def exact_kl(
         self, mean: Tensor, log_std: Tensor, other_mean: Tensor, other_log_std: Tensor
     ) -> Tensor:
-        """Give KL(first || other) [...], nats, exactly."""
+        """Return KL(first || other) [...], nats, exactly."""
         ...
 
     def bounds(self, mean: Tensor, soft_bound: float) -> Tensor:
-        """Give the squared excess [...] of the mean over +-soft_bound; 0 without a mean."""
+        """Return the squared excess [...] of the mean over +-soft_bound; 0 without a mean."""
         ...
 
 
@@ -70,11 +70,11 @@ class DiagonalGaussian:
     """Independent normal distributions, D = A; the densities are of unclamped actions."""
 
     def action_width(self, dim: int) -> int:
-        """Give A for D = `dim`."""
+        """Return A for D = `dim`."""
         return dim
 
     def log_std_width(self, dim: int) -> int:
-        """Give the width of an agent's log standard deviation."""
+        """Return the width of an agent's log standard deviation."""
         return dim
 
     def noise(self, mean: Tensor, generator: Optional[torch.Generator]) -> Tensor:
@@ -123,11 +123,11 @@ class Categorical:
     """One of D choices; the action is its index, a number of width 1."""
 
     def action_width(self, dim: int) -> int:
-        """Give 1."""
+        """Return 1."""
         return 1
 
     def log_std_width(self, dim: int) -> int:
-        """Give 0: logits hold everything."""
+        """Return 0: logits hold everything."""
         return 0
 
     def noise(self, mean: Tensor, generator: Optional[torch.Generator]) -> Tensor:
@@ -184,11 +184,11 @@ class Categoricals:
         self._one = Categorical()
 
     def action_width(self, dim: int) -> int:
-        """Give C."""
+        """Return C."""
         return len(self.choices)
 
     def log_std_width(self, dim: int) -> int:
-        """Give 0: logits hold everything."""
+        """Return 0: logits hold everything."""
         return 0
 
     def noise(self, mean: Tensor, generator: Optional[torch.Generator]) -> Tensor:

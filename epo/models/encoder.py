@@ -30,7 +30,7 @@ class ImageEncoder(nn.Module):
         self.width = depth * height * width
 
     def forward(self, observation: Tensor) -> Tensor:
-        """Give the features [..., F] of flattened images [..., C * H * W] in [0, 255]."""
+        """Return the features [..., F] of flattened images [..., C * H * W] in [0, 255]."""
         x = observation.reshape(-1, *self.image_shape) / 255.0
         for layer in self.layers:
             x = F.elu(layer(x))

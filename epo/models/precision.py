@@ -12,7 +12,7 @@ _CPU_FLAGS = ("avx512_bf16", "amx_bf16", "bf16", "svebf16")
 
 
 def trunk_dtype(precision: str) -> Optional[torch.dtype]:
-    """Give what the trunk's products are computed in by `precision`; None: what they come in."""
+    """Return what the trunk's products are computed in by `precision`; None: what they come in."""
     return torch.bfloat16 if precision == "bf16" else None
 
 

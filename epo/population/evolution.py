@@ -56,7 +56,7 @@ class Generation:
     iteration: int = -1
 
     def to_row(self) -> Dict[str, Any]:
-        """Give the row of `generations.csv`: numbers and text; lists are JSON text."""
+        """Return the row of `generations.csv`: numbers and text; lists are JSON text."""
         return {
             "iteration": self.iteration,
             "frames": self.frames,
@@ -183,7 +183,7 @@ class Evolution:
         return torch.tensor(rows, device=gene.device)
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give everything that changes."""
+        """Return everything that changes."""
         return {
             "generation": self.generation,
             "judged_interval": self._judged_interval,

@@ -72,7 +72,7 @@ def summarise(sums: Tensor) -> Fitness:
 
 
 def expected_range(num_agents: int) -> float:
-    """Give the expected range of K standard normal numbers (4.69 for K = 64).
+    """Return the expected range of K standard normal numbers (4.69 for K = 64).
 
     The integral of 1 - P(x)^K - (1 - P(x))^K over x, P the normal distribution function.
 
@@ -84,7 +84,7 @@ def expected_range(num_agents: int) -> float:
 
 
 def range_quantile(num_agents: int, level: float) -> float:
-    """Give the range of K standard normal numbers that is exceeded with chance 1 - level.
+    """Return the range of K standard normal numbers that is exceeded with chance 1 - level.
 
     The range is at most r with probability K times the integral of p(x) (P(x) - P(x - r))^(K-1)
     over x, p and P the normal density and distribution function; r is found by bisection.
@@ -104,13 +104,13 @@ def range_quantile(num_agents: int, level: float) -> float:
 
 
 def fitness_range(fitness: Tensor) -> float:
-    """Give max - min of the known fitness values [K], on the host."""
+    """Return max - min of the known fitness values [K], on the host."""
     known = fitness[~fitness.isnan()]
     return float(known.max() - known.min()) if known.numel() else 0.0
 
 
 def gap_threshold(fitness: Tensor, *, ratio: float, floor: float) -> float:
-    """Give the range of fitness from which selection is worth while.
+    """Return the range of fitness from which selection is worth while.
 
     Args:
         fitness: [K] on the CPU, task units; NaN where unknown.
@@ -130,7 +130,7 @@ def gap_threshold(fitness: Tensor, *, ratio: float, floor: float) -> float:
 
 
 def noise_threshold(standard_error: Tensor, *, factor: float) -> float:
-    """Give the range of fitness that agents of equal quality show by chance.
+    """Return the range of fitness that agents of equal quality show by chance.
 
     Args:
         standard_error: [K] on the CPU, task units.
@@ -146,7 +146,7 @@ def noise_threshold(standard_error: Tensor, *, factor: float) -> float:
 
 
 def confidence_width(standard_error: Tensor, *, level: float) -> float:
-    """Give how far differences of fitness may be off, for all pairs of agents at once.
+    """Return how far differences of fitness may be off, for all pairs of agents at once.
 
     Args:
         standard_error: [K] on the CPU, task units.
@@ -162,7 +162,7 @@ def confidence_width(standard_error: Tensor, *, level: float) -> float:
 
 
 def identity(sums: Tensor) -> Tensor:
-    """Give back what a single process measured."""
+    """Return what a single process measured."""
     return sums
 
 
@@ -251,7 +251,7 @@ class FitnessTracker:
         self._window += self._moments(reached[self._names.index(self.fitness_metric)], is_result)
 
     def snapshot(self, reduce: Callable[[Tensor], Tensor] = identity) -> Fitness:
-        """Give the fitness of every agent's gene now.
+        """Return the fitness of every agent's gene now.
 
         Args:
             reduce: sums a [7, K] tensor over the processes of a distributed run.
@@ -265,7 +265,7 @@ class FitnessTracker:
         return summarise(reduce(torch.cat([self._window, moments, num_envs])))
 
     def block_means(self) -> Dict[str, Tensor]:
-        """Give each metric's mean [K] over every agent's own environments.
+        """Return each metric's mean [K] over every agent's own environments.
 
         An environment counts with its last finished episode, and not before the first; NaN
         where no environment of the agent has ended one.
@@ -285,7 +285,7 @@ class FitnessTracker:
         return self._is_known.view(self.num_agents, self.envs_per_agent).sum(dim=-1)
 
     def take_returns(self) -> EpisodeReturns:
-        """Give the returns of the episodes that ended since the last call."""
+        """Return the returns of the episodes that ended since the last call."""
         taken, self._returns = self._returns, torch.zeros_like(self._returns)
         return EpisodeReturns(taken[0], taken[1])
 
@@ -310,7 +310,7 @@ class FitnessTracker:
         self._length[envs] = 0.0
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give everything that changes."""
+        """Return everything that changes."""
         return {
             "names": list(self._names),
             "fitness_metric": self.fitness_metric,

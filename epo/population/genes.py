@@ -47,7 +47,7 @@ class Lineage:
         self._next_id = num_agents
 
     def ages(self, generation: int) -> List[int]:
-        """Give the age of every agent's gene, in generations."""
+        """Return the age of every agent's gene, in generations."""
         return [generation - birth for birth in self.births]
 
     def record(
@@ -72,7 +72,7 @@ class Lineage:
         return child_ids, parent_ids
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give the family tree of the living as plain values."""
+        """Return the family tree of the living as plain values."""
         return {
             "ids": list(self.ids),
             "parents": list(self.parents),

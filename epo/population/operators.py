@@ -60,7 +60,7 @@ def select(
     protect_leader: bool = True,
     leader_is_parent: bool = False,
 ) -> Selection:
-    """Give every agent its role in the coming generation.
+    """Assign every agent its role in the coming generation.
 
     Survivors are the agents that are neither elite nor replaced. Where none is left
     (every non-elite is replaced) they are the outgoing generation: genes about to be
@@ -150,7 +150,7 @@ def draw_parents(
 
 
 def _tournaments(candidates: List[int], size: int, generator: torch.Generator) -> Tuple[int, int]:
-    """Give the winners of two tournaments; `candidates` run from best to worst."""
+    """Return the winners of two tournaments; `candidates` run from best to worst."""
     winners: List[int] = []
     for _ in range(2):
         rest = [k for k in candidates if k not in winners]

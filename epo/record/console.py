@@ -63,7 +63,7 @@ def build_console(kind: str, interval_s: float, plan: RunPlan) -> Union[LiveCons
 
 
 def best_agents(metrics: Mapping[str, float], num: int) -> List[Tuple[str, float]]:
-    """Give the agents of highest known fitness, best first."""
+    """Return the agents of highest known fitness, best first."""
     start = len(AGENT_FITNESS)
     known = [
         (name[start:], value)

@@ -213,12 +213,12 @@ def _truncate(path: Path, iteration: int) -> List[str]:
 
 
 def header(path: Path) -> List[str]:
-    """Give the columns of a table; none if there is no file or no sound first line."""
+    """Return the columns of a table; none if there is no file or no sound first line."""
     return next(_cells(path), [])
 
 
 def rows(path: Path) -> Iterator[Dict[str, str]]:
-    """Give the sound rows of a table, cells as text, without loading all of them.
+    """Return the sound rows of a table, cells as text, without loading all of them.
 
     Torn lines, bytes that are not UTF-8 and lines of another length are left out.
     """
@@ -230,7 +230,7 @@ def rows(path: Path) -> Iterator[Dict[str, str]]:
 
 
 def last_row(path: Path) -> Dict[str, str]:
-    """Give the last sound row of a table, whose end alone is read; empty without one."""
+    """Return the last sound row of a table, whose end alone is read; empty without one."""
     columns = header(path)
     try:
         with open(path, "rb") as file:
@@ -282,7 +282,7 @@ def _rewrite(path: Path, columns: Sequence[str], keep: Callable[[Dict[str, str]]
 
 
 def _cells(path: Path) -> Iterator[List[str]]:
-    """Give the cells of every line; none of a line that is damaged."""
+    """Return the cells of every line; none of a line that is damaged."""
     if not path.is_file():
         return
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:

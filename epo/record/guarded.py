@@ -88,7 +88,7 @@ class Guarded:
                 self._is_said = False
 
     def _switch_off(self, error: Exception) -> None:
-        """Give the sink up, for now or for good."""
+        """Return the sink up, for now or for good."""
         if not self._is_said:
             what = "pauses" if self._open is not None else "is switched off"
             reason = " ".join(f"{type(error).__name__}: {error}".split())

@@ -137,7 +137,7 @@ def read_targets(config: Mapping[str, Any]) -> Targets:
 
 
 def read_rows(path: Path) -> Iterator[Dict[str, float]]:
-    """Give the rows of a `metrics.csv` as numbers, without cells that are empty or damaged."""
+    """Return the rows of a `metrics.csv` as numbers, without cells that are empty or damaged."""
     for row in rows(path):
         values = {name: number(text) for name, text in row.items() if is_number(text)}
         if {"iteration", "frames"} <= values.keys():

@@ -83,18 +83,18 @@ class History:
         self.drop = (max(self._levels) - level) / gained
 
     def get(self, name: str, age: int = 0) -> float:
-        """Give a number of the row `age` updates ago; NaN if there is none."""
+        """Return a number of the row `age` updates ago; NaN if there is none."""
         if age >= len(self._rows):
             return math.nan
         return self._rows[-1 - age].get(name, math.nan)
 
     def first_of(self, *names: str) -> float:
-        """Give the first of several columns that the last row has."""
+        """Return the first of several columns that the last row has."""
         known = [value for value in map(self.get, names) if not math.isnan(value)]
         return known[0] if known else math.nan
 
     def recent(self, name: str, num: int) -> List[float]:
-        """Give the known values among the last `num` updates, oldest first."""
+        """Return the known values among the last `num` updates, oldest first."""
         values = [self.get(name, age) for age in range(num - 1, -1, -1)]
         return [value for value in values if not math.isnan(value)]
 
@@ -105,7 +105,7 @@ class History:
 
 
 def trend(values: Sequence[float]) -> float:
-    """Give slope * W / (std + 0.05 |median|) of W values; 3.5 for a straight rise from zero."""
+    """Return slope * W / (std + 0.05 |median|) of W values; 3.5 for a straight rise from zero."""
     size = len(values)
     middle = (size - 1) / 2.0
     squares = sum((i - middle) ** 2 for i in range(size))
@@ -114,7 +114,7 @@ def trend(values: Sequence[float]) -> float:
 
 
 def noise(values: Sequence[float]) -> float:
-    """Give the standard deviation around a moving mean, from the steps between neighbours.
+    """Return the standard deviation around a moving mean, from the steps between neighbours.
 
     For independent normal values the mean absolute step is 2 / sqrt(pi) deviations.
     """

@@ -118,7 +118,7 @@ def check_run_state(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def kept(last: Path) -> List[Path]:
-    """Give the names of the checkpoints of a run, `last` first; gaps are those of killed saves."""
+    """Return the names of a run's checkpoints, `last` first; killed saves leave gaps."""
     pattern = re.compile(re.escape(last.stem) + r"-(\d+)" + re.escape(last.suffix))
     found = (pattern.fullmatch(path.name) for path in last.parent.glob(f"{last.stem}-*"))
     numbers = sorted(int(match[1]) for match in found if match)

@@ -27,7 +27,7 @@ class Policy(Protocol):
     """Chooses actions for N environments."""
 
     def act(self, observation: Tensor, is_first: Tensor) -> Tensor:
-        """Give the actions [N, A] for observations [N, O]; `is_first` [N]: an episode begins."""
+        """Return the actions [N, A] for observations [N, O]; `is_first` [N]: an episode begins."""
         ...
 
 
@@ -50,7 +50,7 @@ class AgentPolicy:
 
     @torch.no_grad()
     def act(self, observation: Tensor, is_first: Tensor) -> Tensor:
-        """Give the actions [N, A]; the memory of episodes that begin is empty."""
+        """Return the actions [N, A]; the memory of episodes that begin is empty."""
         output = self.model(observation[None], self.agent, self._memory, is_first[None])
         self._memory = output.memory
         mean, distribution = output.mean[0], self.model.distribution
@@ -74,7 +74,7 @@ class RandomPolicy:
         self._generator = torch.Generator(device).manual_seed(seed)
 
     def act(self, observation: Tensor, is_first: Tensor) -> Tensor:
-        """Give actions [N, A], uniform in [-1, 1] or among the choices."""
+        """Return actions [N, A], uniform in [-1, 1] or among the choices."""
         shape = (self.spec.num_envs, self.spec.action_dim)
         u = torch.rand(shape, generator=self._generator, device=self._generator.device)
         if not self.spec.choices:
@@ -94,7 +94,7 @@ class ZeroPolicy:
         self._action = torch.zeros(spec.num_envs, spec.action_dim, device=device)
 
     def act(self, observation: Tensor, is_first: Tensor) -> Tensor:
-        """Give the actions [N, A]."""
+        """Return the actions [N, A]."""
         return self._action
 
 
@@ -195,14 +195,14 @@ class Evaluator:
         return step
 
     def present(self, env: int) -> Episode:
-        """Give what the episode that runs in an environment reached so far."""
+        """Return what the episode that runs in an environment reached so far."""
         steps = int(self._steps[env])
         # Before the first step they are still those of the episode before.
         metrics = {name: float(value[env]) for name, value in self._metrics.items() if steps}
         return Episode(env, steps, float(self._return[env]), metrics)
 
     def running(self) -> List[Episode]:
-        """Give the episodes that have begun and not ended."""
+        """Return the episodes that have begun and not ended."""
         present = [self.present(i) for i in range(self.env.spec.num_envs)]
         return [episode for episode in present if episode.steps]
 

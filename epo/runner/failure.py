@@ -144,7 +144,7 @@ class RecordedEnv:
         self.device = device
 
     def reset(self) -> Tensor:
-        """Give zeros, which the state replaces."""
+        """Return zeros, which the state replaces."""
         return torch.zeros(self.spec.num_envs, self.spec.observation_dim, device=self.device)
 
     def step(self, action: Tensor) -> Step:
@@ -156,7 +156,7 @@ class RecordedEnv:
         raise RuntimeError("a recorded rollout has no environments to step")
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give nothing."""
+        """Return nothing."""
         return {}
 
     def load_state_dict(self, state: Optional[Dict[str, Any]]) -> None:

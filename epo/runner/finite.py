@@ -58,7 +58,7 @@ def check_finite_state(state: Mapping[str, Any]) -> None:
 
 
 def _leaves(value: Any, path: str) -> Iterator[Tuple[str, Any]]:
-    """Give every value with its path."""
+    """Return every value with its path."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _leaves(item, f"{path}.{key}" if path else str(key))
@@ -70,7 +70,7 @@ def _leaves(value: Any, path: str) -> Iterator[Tuple[str, Any]]:
 
 
 def _unknown(path: str) -> Optional[float]:
-    """Give the value that means unknown under `path`; None if there is none."""
+    """Return the value that means unknown under `path`; None if there is none."""
     ends = (".".join(path.split(".")[-length:]) for length in (1, 2))
     return next((UNKNOWN[end] for end in ends if end in UNKNOWN), None)
 

@@ -205,7 +205,7 @@ class _Report:
 
 
 def random_states() -> Dict[str, Any]:
-    """Give the states of the generators that belong to nobody, plain types and tensors."""
+    """Return the states of the generators that belong to nobody, plain types and tensors."""
     kind, keys, *rest = numpy.random.get_state()
     return {
         "torch": torch.get_rng_state(),
@@ -224,7 +224,7 @@ def restore_random(states: Dict[str, Any]) -> None:
 
 
 def replay_text(folder: Path, content: Dict[str, Any]) -> str:
-    """Give the command that repeats the failing iteration."""
+    """Return the command that repeats the failing iteration."""
     lines = [f"# Repeats iteration {content['iteration']}, which failed in {content['phase']}."]
     if content["spec"].get("has_invalid_steps") and not content["is_replayable"]:
         lines.append(
@@ -235,7 +235,7 @@ def replay_text(folder: Path, content: Dict[str, Any]) -> str:
 
 
 def failures(run_dir: Path) -> List[Path]:
-    """Give the folders of the failures of a run, the oldest first."""
+    """Return the folders of the failures of a run, the oldest first."""
     return sorted(path.parent for path in run_dir.glob(f"{FOLDER}/*/{REPORT}"))
 
 
@@ -266,11 +266,11 @@ def message(error: BaseException, failure: Failure, kept: str) -> str:
 
 
 def parts(error: BaseException) -> Any:
-    """Give what `traceback.format_exception` of every Python takes."""
+    """Return what `traceback.format_exception` of every Python takes."""
     return type(error), error, error.__traceback__
 
 
 def one_line(error: BaseException) -> str:
-    """Give an exception in one line; those of our own speak for themselves."""
+    """Return an exception in one line; those of our own speak for themselves."""
     text = " ".join(str(error).split())
     return text if type(error).__module__.startswith("epo.") else f"{type(error).__name__}: {text}"

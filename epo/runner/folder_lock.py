@@ -76,7 +76,7 @@ class FolderLock:
         threading.Thread(target=self._beat, daemon=True).start()
 
     def release(self) -> None:
-        """Give the folder back, as the end of the process does."""
+        """Return the folder back, as the end of the process does."""
         self._is_over.set()
         if self._file is not None:
             self._file.close()
@@ -169,7 +169,7 @@ class FolderLock:
         return note if isinstance(note, dict) else {}
 
     def _silence_s(self) -> float:
-        """Give the age of the last sign of life, by the clock of the file system where it can."""
+        """Return the age of the last sign of life, by the clock of the file system where it can."""
         last = self.note.stat().st_mtime
         probe = self.note.with_name(f".{self._token}")
         try:
@@ -194,7 +194,7 @@ def _machine() -> str:
 
 
 def _start_of(pid: Any) -> Optional[str]:
-    """Give when a process began, in the system's own ticks; None if there is no such process."""
+    """Return when a process began, in the system's own ticks; None if there is no such process."""
     if type(pid) is not int:
         return None
     try:

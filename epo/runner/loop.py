@@ -97,15 +97,15 @@ class Loop(ABC):
         """
 
     def watched(self) -> Dict[str, Tensor]:
-        """Give numbers that must be finite beside the metrics, name -> [] tensor."""
+        """Return numbers that must be finite beside the metrics, name -> [] tensor."""
         return {}
 
     def kept_state(self) -> Dict[str, Any]:
-        """Give the state that the flight recorder copies before every iteration."""
+        """Return the state that the flight recorder copies before every iteration."""
         return self.state_dict()
 
     def recording(self) -> Dict[str, Any]:
-        """Give the data of the present iteration, for the folder of a failure; may be empty.
+        """Return the data of the present iteration, for the folder of a failure; may be empty.
 
         `rollout` holds fields by name, `num_steps` says how many control steps were collected.
         """
@@ -143,7 +143,7 @@ class Loop(ABC):
             self.tracker.start_window()
 
     def population_row(self) -> Dict[str, float]:
-        """Give further columns about the population."""
+        """Return further columns about the population."""
         return {}
 
     def is_best(self) -> bool:
@@ -249,7 +249,7 @@ class Loop(ABC):
 
 
 def sizes(spec: EnvSpec) -> Dict[str, int]:
-    """Give the sizes of a task that a checkpoint keeps, so that a misfit can be named."""
+    """Return the sizes of a task that a checkpoint keeps, so that a misfit can be named."""
     return {
         "observation": spec.observation_dim,
         "action": spec.action_dim,

@@ -105,7 +105,7 @@ class PBT(MemberLoop):
         self.generation += bool(decisions)
 
     def population_row(self) -> Dict[str, float]:
-        """Give the distance of the members' weights as well."""
+        """Return the distance of the members' weights as well."""
         return {**super().population_row(), "pbt/weight_distance": self.weight_distance}
 
     def state_dict(self) -> Dict[str, Any]:

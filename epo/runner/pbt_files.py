@@ -116,6 +116,6 @@ class FilesPBT(MemberLoop):
         self.best_known = float(state["best_known"])
 
     def _readable(self, iteration: int) -> Dict[int, Record]:
-        """Give the members' newest records of this time, of the same mutable settings as here."""
+        """Return the members' newest records of this time, of the same mutable settings as here."""
         found = self.folder.newest(iteration)
         return {m: record for m, record in found.items() if set(record.settings) == set(self.rules)}

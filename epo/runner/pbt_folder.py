@@ -108,7 +108,7 @@ class SharedFolder:
         write_text(path, json.dumps(record._asdict()) + "\n")
 
     def read(self, record: Record) -> Dict[str, Any]:
-        """Give the state that belongs to a record.
+        """Return the state that belongs to a record.
 
         Raises:
             CheckpointError: if it is not there any more, or damaged.
@@ -116,7 +116,7 @@ class SharedFolder:
         return checkpoint.load(self.state_path(record))
 
     def newest(self, iteration: int) -> Dict[int, Record]:
-        """Give each member's newest readable record that is not younger than `iteration`."""
+        """Return each member's newest readable record that is not younger than `iteration`."""
         found = {m: self._newest_of(m, iteration) for m in range(self.num_members)}
         return {m: record for m, record in found.items() if record is not None}
 
@@ -148,7 +148,7 @@ class SharedFolder:
             path.unlink()
 
     def state_path(self, record: Record) -> Path:
-        """Give the file of the state that belongs to a record."""
+        """Return the file of the state that belongs to a record."""
         return self._folder(record.member) / f"{record.iteration:08d}.pt"
 
     def _taken(self, run: str) -> ConfigError:
@@ -160,7 +160,7 @@ class SharedFolder:
         return self.path / f"{member:02d}"
 
     def _iterations(self, member: int) -> List[int]:
-        """Give the numbers of a member's records, ascending."""
+        """Return the numbers of a member's records, ascending."""
         names = (path.stem for path in self._folder(member).glob("*.json"))
         return sorted(int(name) for name in names if name.isdigit())
 

@@ -123,7 +123,7 @@ class MemberLoop(Loop):
         return {"observation": torch.where(self._are_all_lost, math.nan, 0.0)}
 
     def recording(self) -> Dict[str, Any]:
-        """Give the rollout and the returns of its episodes."""
+        """Return the rollout and the returns of its episodes."""
         return record_rollout(self.collector, self.returns)
 
     def play(self, recording: Dict[str, Any]) -> None:
@@ -144,7 +144,7 @@ class MemberLoop(Loop):
     def _share_of(
         self, p: int, rollout: Rollout, returns: Optional[EpisodeReturns]
     ) -> Tuple[Rollout, Optional[EpisodeReturns]]:
-        """Give what the p-th member here learns from."""
+        """Return what the p-th member here learns from."""
         if returns is not None:
             returns = EpisodeReturns(*(field[p : p + 1] for field in returns))
         return part(rollout, p, len(self.members)), returns
@@ -163,7 +163,7 @@ class MemberLoop(Loop):
             member.books.see(value if is_known and not is_lost else math.nan)
 
     def standing(self, member: Member) -> Standing:
-        """Give what decides whether a member is left alone."""
+        """Return what decides whether a member is left alone."""
         books = member.books
         return Standing(member.index, books.best_seen, self.member_frames, books.changed_at)
 
@@ -174,7 +174,7 @@ class MemberLoop(Loop):
             self.set_settings(p, mutate(settings, self.rules, self.pbt, self.generator))
 
     def donor_state(self, p: int) -> Dict[str, Any]:
-        """Give what another member needs to become a copy of the p-th one here."""
+        """Return what another member needs to become a copy of the p-th one here."""
         member = self.members[p]
         return {
             **member.trained(),
@@ -221,7 +221,7 @@ class MemberLoop(Loop):
         self._apply_reward(p)
 
     def population_row(self) -> Dict[str, float]:
-        """Give the members' objectives and settings, and what was done so far."""
+        """Return the members' objectives and settings, and what was done so far."""
         left = self.clock.frames_left(self.member_frames)
         row = {
             "generation": float(self.generation),
@@ -275,7 +275,7 @@ class MemberLoop(Loop):
         return slice(p * self.share, (p + 1) * self.share)
 
     def _base_settings(self) -> Settings:
-        """Give the mutable settings as they are configured; a reward term's is its factor, 1."""
+        """Return the mutable settings as they are configured; a reward term's is its factor, 1."""
         settings: Settings = {}
         for name in self.rules:
             family, _, field = name.partition(".")

@@ -15,12 +15,12 @@ from epo.runner.trainer import build_model
 
 
 def member_seed(seed: int, index: int) -> int:
-    """Give the seed of a member; the first has that of the run, so that one alone is PPO."""
+    """Return the seed of a member; the first has that of the run, so that one alone is PPO."""
     return derive_seed(seed, f"member {index}") if index else seed
 
 
 def choose_rules(mutable: Sequence[str], env: VecEnv) -> Dict[str, str]:
-    """Give the rule of every setting that is mutated, by its name.
+    """Return the rule of every setting that is mutated, by its name.
 
     Raises:
         ConfigError: if one is a reward term that the task does not have.
@@ -85,7 +85,7 @@ class Member:
                 setattr(getattr(self.cfg, family), field, value)
 
     def trained(self) -> Dict[str, Any]:
-        """Give what training made: networks, statistics, optimiser."""
+        """Return what training made: networks, statistics, optimiser."""
         return {"model": self.model.state_dict(), "learner": self.learner.state_dict()}
 
     def take_over(self, trained: Dict[str, Any]) -> None:

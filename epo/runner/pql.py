@@ -120,7 +120,7 @@ class PQLLoop(Loop):
         return {**learner.read_metrics(), "replay/size": self.replay.size}
 
     def population_row(self) -> Dict[str, float]:
-        """Give what the host counts: updates per control step, uses of a transition, noise."""
+        """Return what the host counts: updates per control step, uses of a transition, noise."""
         learner, pql = self.learner, self.cfg.algo.pql
         critic, actor = (
             (after - before) / pql.horizon
@@ -136,7 +136,7 @@ class PQLLoop(Loop):
         }
 
     def policy_state(self) -> Dict[str, Any]:
-        """Give the networks and the statistics of the observations."""
+        """Return the networks and the statistics of the observations."""
         return {"networks": self.networks.state_dict()}
 
     def load_policy(self, state: Dict[str, Any]) -> None:
@@ -187,7 +187,7 @@ class ActorPolicy:
         self.networks = networks
 
     def act(self, observation: Tensor, is_first: Tensor) -> Tensor:
-        """Give the actions [N, A] for raw observations [N, O]; it has no memory to empty."""
+        """Return the actions [N, A] for raw observations [N, O]; it has no memory to empty."""
         return self.networks.act(observation)
 
 

@@ -39,14 +39,14 @@ class GitState(NamedTuple):
 
 
 def command_line() -> str:
-    """Give the command of this process, without secrets, as a line that works from any folder."""
+    """Return the command of this process, without secrets, as a line that works from any folder."""
     script = Path(sys.argv[0])
     words = [sys.executable, str(script.resolve() if script.exists() else script)]
     return f"cd {shlex.quote(os.getcwd())} && {shell(words + redact_words(sys.argv[1:]))}"
 
 
 def module_command(module: str, *arguments: str) -> str:
-    """Give `python -m <module> ...` as a line that works from any folder."""
+    """Return `python -m <module> ...` as a line that works from any folder."""
     path = [str(SOURCE_ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     words = [sys.executable, "-m", module, *arguments]
     where = f"cd {shlex.quote(os.getcwd())} && PYTHONPATH="
@@ -54,7 +54,7 @@ def module_command(module: str, *arguments: str) -> str:
 
 
 def describe_session(git: Optional[GitState]) -> str:
-    """Give the paragraph of `command.txt` about one session of a run."""
+    """Return the paragraph of `command.txt` about one session of a run."""
     now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     lines = [f"# {now} on {platform.node()}"]
     if git is None:
@@ -100,7 +100,7 @@ def shortened(diff: str) -> str:
 
 
 def versions(device: str, extra: Mapping[str, str]) -> Dict[str, Any]:
-    """Give what the numbers of a run depend on beside its configuration.
+    """Return what the numbers of a run depend on beside its configuration.
 
     Args:
         device: torch device of the run.
@@ -138,7 +138,7 @@ def _cpu_model() -> str:
 
 
 def _versions_of(packages: Sequence[str]) -> Dict[str, str]:
-    """Give the versions of those that are installed."""
+    """Return the versions of those that are installed."""
     found = {package: _installed(package) for package in packages}
     return {package: version for package, version in found.items() if version}
 

@@ -20,7 +20,7 @@ from epo.runner.nonfinite import first_refused
 
 
 def record_rollout(collector: Collector, returns: Optional[EpisodeReturns]) -> Dict[str, Any]:
-    """Give the present rollout as plain types; nothing is copied."""
+    """Return the present rollout as plain types; nothing is copied."""
     rollout = collector.rollout
     tensors = {field.name: getattr(rollout, field.name) for field in fields(rollout)}
     return {

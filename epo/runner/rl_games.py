@@ -61,7 +61,7 @@ class RlGamesLoop(Loop):
         return metrics
 
     def policy_state(self) -> Dict[str, Any]:
-        """Give rl_games' own checkpoint."""
+        """Return rl_games' own checkpoint."""
         return {"rl_games": self.agent.weights()}
 
     def load_policy(self, state: Dict[str, Any]) -> None:

@@ -208,7 +208,7 @@ class Session:
         )
 
     def _next_command(self) -> str:
-        """Give the command that continues this run; a limit that was reached is doubled."""
+        """Return the command that continues this run; a limit that was reached is doubled."""
         cfg = self.trainer.cfg
         is_over = self.trainer.is_finished()
         limits = {

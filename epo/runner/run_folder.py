@@ -61,7 +61,7 @@ class RunFolder:
         self.saved_iteration = -1
 
     def read_config(self) -> Optional[Dict[str, Any]]:
-        """Give the recorded configuration as plain types; None if there is no readable one.
+        """Return the recorded configuration as plain types; None if there is no readable one.
 
         Texts such as `${oc.env:NAME}` are left as they are.
         """
@@ -74,7 +74,7 @@ class RunFolder:
         return {str(name): value for name, value in config.items()}
 
     def read_summary(self) -> Dict[str, Any]:
-        """Give the content of `summary.json`; empty if the run has not ended by itself.
+        """Return the content of `summary.json`; empty if the run has not ended by itself.
 
         A damaged one counts as none.
         """
@@ -91,18 +91,18 @@ class RunFolder:
         return summary if is_sound else {}
 
     def checkpoints(self) -> List[Path]:
-        """Give what the run can go on from, the newest first: `last.pt`, `last-1.pt`, ..."""
+        """Return what the run can go on from, the newest first: `last.pt`, `last-1.pt`, ..."""
         return [path for path in checkpoint.kept(self.last) if path.is_file()]
 
     def order(self) -> int:
-        """Give the number of the run's last session among those below its parent; 0: unknown."""
+        """Return the number of the run's last session among those below its parent; 0: unknown."""
         try:
             return int((self.path / ".order").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return 0
 
     def age_key(self) -> Tuple[int, float]:
-        """Give what sorts runs, the newest last: no clock but where nothing else is known."""
+        """Return what sorts runs, the newest last: no clock but where nothing else is known."""
         return self.order(), max((p.stat().st_mtime for p in self.checkpoints()), default=0.0)
 
     def save_last(self, state: Dict[str, Any], keep: int) -> None:
@@ -237,13 +237,13 @@ class RunFolder:
 
 
 def runs_of(cfg: Config) -> Path:
-    """Give `runs/<task>/<algo>`; a task with an `env_id` is that environment."""
+    """Return `runs/<task>/<algo>`; a task with an `env_id` is that environment."""
     task = getattr(cfg.task, "env_id", cfg.task.name)
     return ROOT / re.sub(r"[^\w.-]+", "-", task) / cfg.algo.name
 
 
 def default_run_dir(cfg: Config) -> Path:
-    """Give a new folder `runs/<task>/<algo>/<date>_seed<seed>`."""
+    """Return a new folder `runs/<task>/<algo>/<date>_seed<seed>`."""
     date = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     parent = runs_of(cfg)
     name = f"{date}_seed{cfg.seed}"
@@ -261,7 +261,7 @@ def default_run_dir(cfg: Config) -> Path:
 
 
 def as_plain(cfg: Any) -> Dict[str, Any]:
-    """Give a configuration (dataclasses or OmegaConf) as plain, resolved types."""
+    """Return a configuration (dataclasses or OmegaConf) as plain, resolved types."""
     if dataclasses.is_dataclass(cfg) and not isinstance(cfg, type):
         return dataclasses.asdict(cfg)
     container = OmegaConf.to_container(cfg, resolve=True)
@@ -270,7 +270,7 @@ def as_plain(cfg: Any) -> Dict[str, Any]:
 
 
 def as_recorded(cfg: Any) -> Dict[str, Any]:
-    """Give a configuration as it may be kept: as it was written, without secrets.
+    """Return a configuration as it may be kept: as it was written, without secrets.
 
     What came from the environment stays the text `${oc.env:NAME}`; the rest is resolved.
     """

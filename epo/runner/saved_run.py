@@ -41,7 +41,7 @@ class SavedRun:
         self.state = checkpoint.load(self.file)
 
     def success_tolerance(self) -> Optional[float]:
-        """Give the success tolerance of that time, m; None if it is unknown.
+        """Return the success tolerance of that time, m; None if it is unknown.
 
         `last.pt` holds it in the state of the task. `best.pt` holds networks only, so it comes
         from that iteration's row in `metrics.csv`.

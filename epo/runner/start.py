@@ -161,7 +161,7 @@ def limits_reached(cfg: Config, summary: Mapping[str, Any]) -> str:
 
 
 def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> Dict[str, str]:
-    """Give the settings, but for the free ones, that differ, each with `seed=1, was 0`."""
+    """Return the settings, but for the free ones, that differ, each with `seed=1, was 0`."""
     old, new = _flat(saved), _flat(wanted)
     changes = {}
     for name in sorted({*old, *new}):
@@ -192,7 +192,7 @@ def _earlier_run(cfg: Config) -> Optional[RunFolder]:
 
 
 def _saved_config(folder: RunFolder) -> Optional[Dict[str, Any]]:
-    """Give the configuration of a run; None if it cannot be read or is none."""
+    """Return the configuration of a run; None if it cannot be read or is none."""
     saved = folder.read_config()
     return saved if saved is not None and {"task", "algo"} <= saved.keys() else None
 
@@ -225,7 +225,7 @@ def _check_command(cfg: Config, folder: RunFolder) -> None:
 
 
 def _chosen(cfg: Config, folder: RunFolder) -> List[Path]:
-    """Give the checkpoints to continue from, the newest first; a file begins with itself."""
+    """Return the checkpoints to continue from, the newest first; a file begins with itself."""
     found = folder.checkpoints()
     path = Path(cfg.resume)
     if cfg.resume == "auto" or not path.is_file():
@@ -254,7 +254,7 @@ def _warn(text: str) -> None:
 
 
 def _rule(name: str) -> str:
-    """Give the rule of a setting; what only another version knows is part of the command."""
+    """Return the rule of a setting; what only another version knows is part of the command."""
     try:
         return rule(name)
     except KeyError:

@@ -33,7 +33,7 @@ class StateCopy:
         self._frame, self._is_whole = frame, True
 
     def read(self) -> Optional[Dict[str, Any]]:
-        """Give the copy; None before the first one, or if the last one broke off.
+        """Return the copy; None before the first one, or if the last one broke off.
 
         Its tensors are renewed by the next `take`.
         """

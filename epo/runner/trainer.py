@@ -128,7 +128,7 @@ class Trainer(Loop):
         return {"observation": watch(self.model, self.collector)}
 
     def recording(self) -> Dict[str, Any]:
-        """Give the rollout and the returns of its episodes."""
+        """Return the rollout and the returns of its episodes."""
         return record_rollout(self.collector, self.returns)
 
     def play(self, recording: Dict[str, Any]) -> None:
@@ -164,7 +164,7 @@ class Trainer(Loop):
             self.model.gene.requires_grad_(is_trained)
 
     def population_row(self) -> Dict[str, float]:
-        """Give the number of generations and the frames to the next judgement."""
+        """Return the number of generations and the frames to the next judgement."""
         row = {"generation": float(self.evolution.generation)}
         if self.evolution.is_active:
             row[FRAMES_TO_GENERATION] = self.evolution.frames_to_judgement(self.frames)

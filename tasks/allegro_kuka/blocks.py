@@ -16,7 +16,7 @@ BODY = {"quat": slice(0, 4), "linvel": slice(4, 7), "angvel": slice(7, 10)}
 
 
 def blocks(subtask: str, num_arms: int, observe_wall: bool = False) -> Dict[str, slice]:
-    """Give the range of every part, in their order.
+    """Return the range of every part, in their order.
 
     Parts of several robots, fingers or keypoints repeat the smaller part: `palm_body` of two arms
     is 10 numbers of the first arm, then 10 of the second; `keypoint_to_palm` is all keypoints

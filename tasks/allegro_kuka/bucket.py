@@ -46,7 +46,7 @@ class _Box(NamedTuple):
 
 
 def add_bucket(body: mujoco.MjsBody) -> None:
-    """Give `body`, whose frame is the goal point, the bucket's geoms; the first is `goal`."""
+    """Add the bucket's geoms to `body`, whose frame is the goal point; the first is `goal`."""
     stave, floor = _stave(), _floor()
     for side in range(_SIDES):
         _add_box(body, stave, pi / _SIDES * (2 * side + 1), name="" if side else "goal")
@@ -55,7 +55,7 @@ def add_bucket(body: mujoco.MjsBody) -> None:
 
 
 def _to_side(corner_m: float) -> float:
-    """Give the distance of the sides from the axis if that of the corners is `corner_m`."""
+    """Return the distance of the sides from the axis if that of the corners is `corner_m`."""
     return corner_m * cos(pi / _SIDES)
 
 
@@ -73,7 +73,7 @@ def _stave() -> _Box:
 
 
 def _floor() -> _Box:
-    """Give one of three rectangles, 60 degrees apart, that cover a hexagon.
+    """Return one of three rectangles, 60 degrees apart, that cover a hexagon.
 
     Every second side of the wall stands on a side of it, the others on its corners.
     """

@@ -184,7 +184,7 @@ class AllegroKukaCfg:
     own_mass_force: bool = True
     """Scale random forces by the own object's mass. The original uses environment 0's."""
     same_shapes_per_block: bool = False
-    """Give every agent's block the same shapes. The original deals them over all environments."""
+    """Use the same shapes in every agent's block. The original deals them over all environments."""
     reward: RewardCfg = field(default_factory=RewardCfg)
     curriculum: CurriculumCfg = field(default_factory=CurriculumCfg)
     force: ForceCfg = field(default_factory=ForceCfg)
@@ -197,7 +197,7 @@ class AllegroKukaCfg:
 
 
 def randomized(cfg: AllegroKukaCfg) -> FrozenSet[str]:
-    """Give the names of `RandomizationCfg` that take effect."""
+    """Return the names of `RandomizationCfg` that take effect."""
     return frozenset(RANDOMIZED if "all" in cfg.randomize else cfg.randomize)
 
 

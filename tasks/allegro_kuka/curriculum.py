@@ -25,14 +25,14 @@ class Curriculum(NamedTuple):
 
 
 def begin(cfg: CurriculumCfg, device: torch.device, num: int = 1) -> Curriculum:
-    """Give `num` curricula at the start of training."""
+    """Return `num` curricula at the start of training."""
     zero = torch.zeros(num, dtype=torch.int64, device=device)
     tolerance = torch.full_like(zero, cfg.initial_tolerance_m, dtype=torch.float64)
     return Curriculum(tolerance, zero, zero)
 
 
 def per_env(of_block: Tensor, num_envs: int) -> Tensor:
-    """Give every environment [N] the value of its block [C]."""
+    """Return the value [N] of each environment's block, from those of the blocks [C]."""
     return of_block.reshape(-1, 1).expand(-1, num_envs // of_block.numel()).flatten()
 
 
@@ -42,12 +42,12 @@ def per_block(of_env: Tensor, num: int) -> Tensor:
 
 
 def at(curriculum: Curriculum, block: int) -> Dict[str, Tensor]:
-    """Give the state of one curriculum, name -> [] tensor."""
+    """Return the state of one curriculum, name -> [] tensor."""
     return {name: value[block].clone() for name, value in curriculum._asdict().items()}
 
 
 def put(curriculum: Curriculum, block: int, state: Dict[str, Tensor]) -> Curriculum:
-    """Give the curricula with the state of one replaced, see `at`."""
+    """Return the curricula with the state of one replaced, see `at`."""
     copies = {name: value.clone() for name, value in curriculum._asdict().items()}
     for name, value in state.items():
         copies[name][block] = value
@@ -90,7 +90,7 @@ def tighten(
 
 
 def objective(successes: Tensor, tolerance: Tensor, cfg: CurriculumCfg) -> Tensor:
-    """Give the task objective [N] of episodes with `successes` [N] at a tolerance [N], m.
+    """Return the task objective [N] of episodes with `successes` [N] at a tolerance [N], m.
 
     While the curriculum runs its progress in [0, 1) outweighs successes: 0.01 successes +
     progress. At its end it is successes + 1.

@@ -135,7 +135,7 @@ class RandomDraws:
         return self._uniform(1, slice(None))[:, 0] < probability, normal
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give the state of the generator."""
+        """Return the state of the generator."""
         return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ class Episode:
 
 
 def begin(num_envs: int, num_fingertips: int, device: torch.device) -> Episode:
-    """Give the bookkeeping of environments that have done nothing."""
+    """Return the bookkeeping of environments that have done nothing."""
     count = torch.zeros(num_envs, dtype=torch.int64, device=device)
     never = torch.zeros(num_envs, dtype=torch.bool, device=device)
     zero = torch.zeros(num_envs, device=device)
@@ -59,7 +59,7 @@ def begin(num_envs: int, num_fingertips: int, device: torch.device) -> Episode:
 
 
 def at(episode: Episode, rows: Rows) -> Episode:
-    """Give the bookkeeping of the environments `rows`."""
+    """Return the bookkeeping of the environments `rows`."""
     return Episode(*(getattr(episode, item.name)[..., rows] for item in fields(Episode)))
 
 

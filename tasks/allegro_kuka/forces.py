@@ -11,7 +11,7 @@ def hit_probability(u: Tensor, low: float, high: float) -> Tensor:
 
 
 def decay_per_step(decay: float, interval_s: float, control_dt_s: float) -> float:
-    """Give the factor by which a force fades per control step."""
+    """Return the factor by which a force fades per control step."""
     return decay ** (control_dt_s / interval_s)
 
 

@@ -103,7 +103,7 @@ def random_quaternion(u: Tensor) -> Tensor:
 
 
 def vertical_half_extent(quat: Tensor, half_size: Tensor) -> Tensor:
-    """Give half the height [N] of boxes of `half_size` [N, 3] turned by `quat` [N, 4] wxyz, m."""
+    """Return half the height [N] of boxes of `half_size` [N, 3] turned by `quat` [N, 4] wxyz, m."""
     w, x, y, z = quat.unbind(-1)
     # Last row of the rotation matrix: the height of each box axis.
     up = torch.stack((2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)), dim=-1)
@@ -111,13 +111,13 @@ def vertical_half_extent(quat: Tensor, half_size: Tensor) -> Tensor:
 
 
 def site_points(num_arms: int, device: torch.device) -> Tensor:
-    """Give the points [5 A, 3, 1] of palms and fingertips in the frames of their sites, m."""
+    """Return the points [5 A, 3, 1] of palms and fingertips in the frames of their sites, m."""
     points = (PALM_POINT,) * num_arms + FINGERTIP_POINTS * num_arms
     return torch.tensor(points, device=device)[..., None]
 
 
 def keypoint_points(subtask: str, half_size: Tensor, keypoint_scale: float) -> Tensor:
-    """Give the keypoints [K, 3, N] of boxes of `half_size` [N, 3] in the object's frame, m."""
+    """Return the keypoints [K, 3, N] of boxes of `half_size` [N, 3] in the object's frame, m."""
     corners = torch.tensor(KEYPOINT_CORNERS[subtask], device=half_size.device)
     return corners[..., None] * (half_size.T * keypoint_scale)
 

@@ -47,7 +47,7 @@ their sorted edges: 654, 248 and 45 boxes."""
 
 
 def object_scales(sets: Sequence[str], randomize_dimensions: bool = True) -> Tensor:
-    """Give the scales [M, 3] of the boxes in `sets`, in the order of environments 0, 1, 2, ...
+    """Return the scales [M, 3] of the boxes in `sets`, in the order of environments 0, 1, 2, ...
 
     The base cube is always among them. One is 5 cm.
 
@@ -93,10 +93,10 @@ def deal(scales: Tensor, num_envs: int, num_agents: int, same_per_block: bool) -
 
 
 def half_size(scale: Tensor) -> Tensor:
-    """Give the half edges [N, 3] of boxes of `scale` [N, 3], m."""
+    """Return the half edges [N, 3] of boxes of `scale` [N, 3], m."""
     return scale * (BASE_SIZE_M / 2)
 
 
 def mass(half_size: Tensor, density: float = DENSITY) -> Tensor:
-    """Give the masses [N], kg, of boxes of half edges `half_size` [N, 3], m."""
+    """Return the masses [N], kg, of boxes of half edges `half_size` [N, 3], m."""
     return 8.0 * density * half_size.prod(-1)

@@ -35,7 +35,7 @@ BOOKKEEPING = (
 
 
 def dimension(subtask: str, num_arms: int, observe_wall: bool = False) -> int:
-    """Give O, the length of the observation."""
+    """Return O, the length of the observation."""
     return max(part.stop for part in blocks(subtask, num_arms, observe_wall).values())
 
 

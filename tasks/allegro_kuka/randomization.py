@@ -98,7 +98,7 @@ class Disturbances:
         self._env = torch.arange(num_envs, device=device)
 
     def act(self, action: Tensor) -> Tensor:
-        """Give what the robot is commanded [N, 23 A] when the policy says `action` [N, 23 A]."""
+        """Return what the robot is commanded [N, 23 A] when the policy says `action` [N, 23 A]."""
         action = action.clamp(-1.0, 1.0)
         if "action_latency" in self.names:
             self.past = torch.cat((action[None], self.past[:-1]))
@@ -111,7 +111,7 @@ class Disturbances:
         return action
 
     def observe(self, observation: Tensor, rows: Rows) -> Tensor:
-        """Give the `observation` [M, O] of the environments `rows` with noise, within +-10."""
+        """Return the `observation` [M, O] of the environments `rows` with noise, within +-10."""
         if "observation_noise" not in self.names:
             return observation
         noise = self.ranges.observation_noise[0] * self._normal(observation) * self.measured
@@ -161,13 +161,13 @@ class Disturbances:
 def make_disturbances(
     cfg: AllegroKukaCfg, num_envs: int, device: torch.device, seed: int
 ) -> Optional[Disturbances]:
-    """Give noise and latency of a task with random numbers of their own; None: it has none."""
+    """Return noise and latency of a task with random numbers of their own; None: it has none."""
     if not randomized(cfg) & {"action_latency", "action_noise", "observation_noise"}:
         return None
     return Disturbances(cfg, num_envs, device, _stream(seed, "disturbances", device))
 
 
 def _stream(seed: int, name: str, device: Any = "cpu") -> torch.Generator:
-    """Give a generator on `device` that shares its numbers with no other `name`."""
+    """Return a generator on `device` that shares its numbers with no other `name`."""
     derived = (seed * 1_000_003 + zlib.crc32(name.encode())) % (2**63 - 1)
     return torch.Generator(device).manual_seed(derived)

@@ -33,14 +33,14 @@ def make_renderer(env: AllegroKuka, width: int, height: int) -> Renderer:
 
 
 def success_radius(env: AllegroKuka) -> float:
-    """Give how near the object's centre must come to a point goal now, m; 0 for other goals."""
+    """Return how near the object's centre must come to a point goal now, m; 0 for other goals."""
     if env.cfg.subtask != "regrasping":
         return 0.0
     return float(env.curriculum.tolerance) * env.cfg.keypoint_scale
 
 
 def goal_corners(cfg: AllegroKukaCfg) -> np.ndarray:
-    """Give the corners [P, 3] of all places where goals may be, m, world frame."""
+    """Return the corners [P, 3] of all places where goals may be, m, world frame."""
     volume = goals.THROW_VOLUME if cfg.subtask == "throw" else goals.VOLUMES[cfg.num_arms]
     margin = GOAL_MARGIN_M[cfg.subtask]
     lower, upper = np.subtract(volume.lower, margin), np.add(volume.upper, margin)

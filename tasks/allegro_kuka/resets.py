@@ -28,13 +28,13 @@ SPAWN_SIDE_M = {1: 0.0, 2: 0.35}
 
 
 def default_posture(num_arms: int, device: torch.device) -> Tensor:
-    """Give the default joint positions [23 A], rad (IsaacGymEnvs `desired_kuka_pos`)."""
+    """Return the default joint positions [23 A], rad (IsaacGymEnvs `desired_kuka_pos`)."""
     one = HOME_ARM[num_arms] + HOME_HAND
     return torch.tensor(one * num_arms, device=device)
 
 
 def posture_at_object(u: Tensor) -> Tensor:
-    """Give joint positions [N, 23], rad, of an open hand around the object of one arm.
+    """Return joint positions [N, 23], rad, of an open hand around the object of one arm.
 
     Args:
         u: [N, 23] uniform in [0, 1).
@@ -44,7 +44,7 @@ def posture_at_object(u: Tensor) -> Tensor:
 
 
 def pose_at_hand(u: Tensor, half_size: Tensor, xy_m: float) -> Tensor:
-    """Give poses [N, 7] (m, wxyz) of objects that stand upright in the middle of the table.
+    """Return poses [N, 7] (m, wxyz) of objects that stand upright in the middle of the table.
 
     Args:
         u: [N, 2] uniform in (-1, 1).
@@ -59,7 +59,7 @@ def pose_at_hand(u: Tensor, half_size: Tensor, xy_m: float) -> Tensor:
 
 
 def joint_noise(num_arms: int, arm: float, hand: float, device: torch.device) -> Tensor:
-    """Give the share of the joint range that is sampled, per joint [23 A]."""
+    """Return the share of the joint range that is sampled, per joint [23 A]."""
     one = (arm,) * len(ARM_JOINTS) + (hand,) * len(HAND_JOINTS)
     return torch.tensor(one * num_arms, device=device)
 

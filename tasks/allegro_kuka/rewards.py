@@ -131,7 +131,7 @@ def lifting(
 
 
 def approach(closest: Tensor, distance: Tensor, limit_m: float) -> Tuple[Tensor, Tensor]:
-    """Give how much closer than ever `distance` came, m, and the new closest distance, m."""
+    """Return how much closer than ever `distance` came, m, and the new closest distance, m."""
     return (closest - distance).clamp(0.0, limit_m), torch.minimum(closest, distance)
 
 

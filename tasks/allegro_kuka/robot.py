@@ -116,7 +116,7 @@ _KNUCKLE_INERTIA = (5.1458e-5, 5.1458e-5, 6.125e-5)
 
 
 def _finger(name: str, xyz: Vector, yaw: float) -> tuple[Link, ...]:
-    """Give the four links of a finger that starts at `xyz` and splays by `yaw` in the palm."""
+    """Return the four links of a finger that starts at `xyz` and splays by `yaw` in the palm."""
     link = [f"{name}_link_{i}" for i in range(4)]
     return (
         Link(link[0], "palm_link", xyz, (_FULL, -_HALF, yaw), _SPLAY, 0.005, (0, 0, 0),

@@ -39,17 +39,17 @@ _ORANGE = ("iiwa7_link_2", "iiwa7_link_4", "iiwa7_link_6")
 
 
 def hand_bit(arm: int) -> int:
-    """Give the collision class of the palm and fingers of robot `arm`."""
+    """Return the collision class of the palm and fingers of robot `arm`."""
     return 4 << arm
 
 
 def arm_bit(arm: int) -> int:
-    """Give the collision class of links 4 to 7 of robot `arm`."""
+    """Return the collision class of links 4 to 7 of robot `arm`."""
     return 16 << arm
 
 
 def _collision(link: str, arm: int, num_arms: int, self_collision: str) -> tuple[int, int]:
-    """Give contype and conaffinity of a link or the palm: what it is, and what it touches."""
+    """Return contype and conaffinity of a link or the palm: what it is, and what it touches."""
     others = sum(hand_bit(i) | arm_bit(i) for i in range(num_arms) if i != arm)
     if not link.startswith("iiwa7"):
         own = hand_bit(arm)
@@ -101,7 +101,7 @@ def add_robot(
 
 
 def _frame(xyz: Vector, rpy: Vector, on_palm: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Give a link's position and quaternion in its parent body; palm_link is part of link 7."""
+    """Return a link's position and quaternion in its parent body; palm_link is part of link 7."""
     pos, quat = np.array(xyz, dtype=float), quat_from_rpy(rpy)
     if on_palm:
         palm_quat, local_pos, local_quat = quat_from_rpy(HAND_RPY), pos.copy(), quat.copy()
@@ -197,7 +197,7 @@ def quat_from_rpy(rpy: Vector) -> np.ndarray:
 
 
 def add_shape(body: mujoco.MjsBody, shape: Box | Capsule, **geom: object) -> mujoco.MjsGeom:
-    """Give `body` a geom of this shape; `geom` holds further attributes of `add_geom`."""
+    """Add a geom of this shape to `body`; `geom` holds further attributes of `add_geom`."""
     if isinstance(shape, Box):
         return body.add_geom(
             type=mujoco.mjtGeom.mjGEOM_BOX, pos=shape.centre, size=shape.half, **geom

@@ -215,21 +215,21 @@ def _add_sensors(spec: mujoco.MjSpec, num_arms: int) -> None:
 
 
 def _view(num_arms: int, goal: str, wall: str) -> str:
-    """Give the name of the scene's view in `VIEWS`."""
+    """Return the name of the scene's view in `VIEWS`."""
     if wall != "none":
         return "walls"
     return "two_arms" if num_arms == 2 else "throw" if goal == "bucket" else "one_arm"
 
 
 def _sensor_block(model: mujoco.MjModel, quantity: str, num_arms: int) -> slice:
-    """Give the part of `sensordata` that holds one quantity of all sites."""
+    """Return the part of `sensordata` that holds one quantity of all sites."""
     sensors = [model.sensor(f"{quantity}:{site}") for site in _site_names(num_arms)]
     first, last = sensors[0], sensors[-1]
     return slice(int(first.adr[0]), int(last.adr[0] + last.dim[0]))
 
 
 def _free_joint(model: mujoco.MjModel, name: str) -> tuple[slice, slice]:
-    """Give the part of qpos and of qvel that a free joint has; empty without such a joint."""
+    """Return the part of qpos and of qvel that a free joint has; empty without such a joint."""
     if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name) < 0:
         return slice(0, 0), slice(0, 0)
     joint = model.joint(name)

@@ -177,7 +177,7 @@ class AllegroKuka:
         )
 
     def separate(self, num_agents: int) -> None:
-        """Give every agent's block a curriculum of its own; call it before `reset`."""
+        """Create a curriculum for every agent's block; call it before `reset`."""
         self.curriculum = curriculum.begin(self.cfg.curriculum, self.device, num_agents)
 
     def restart_agent(self, agent: int) -> Tensor:
@@ -195,7 +195,7 @@ class AllegroKuka:
         return self._first_observation(rows)
 
     def agent_state(self, agent: int) -> Dict[str, Any]:
-        """Give the curriculum of an agent."""
+        """Return the curriculum of an agent."""
         return curriculum.at(self.curriculum, agent)
 
     def load_agent_state(self, agent: int, state: Dict[str, Any]) -> None:
@@ -273,7 +273,7 @@ class AllegroKuka:
         return metrics
 
     def _tolerance(self) -> Tensor:
-        """Give the present tolerance of every environment [N], float64, m."""
+        """Return the present tolerance of every environment [N], float64, m."""
         return curriculum.per_env(self.curriculum.tolerance, self.sim.num_envs)
 
     def _scalars(self) -> Dict[str, Tensor]:
@@ -334,7 +334,7 @@ class AllegroKuka:
     def _observe(
         self, rows: Rows, state: Readout, geometry: Geometry, books: Episode, reward: Tensor
     ) -> Tensor:
-        """Give the observation [M, O] of `rows`: of boxes of nominal size, with its noise."""
+        """Return the observation [M, O] of `rows`: of boxes of nominal size, with its noise."""
         if self._observed_keypoints is not self._keypoints:
             keypoints = self._observed_keypoints[..., rows]
             geometry = measure(state, self.goal_pose[rows], self._points, keypoints)

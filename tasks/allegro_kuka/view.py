@@ -50,7 +50,7 @@ def add_view(spec: mujoco.MjSpec, view: View) -> None:
 
 
 def _looking(view: View) -> np.ndarray:
-    """Give the orientation, [4] wxyz, of a camera that looks at the aim with the sky above."""
+    """Return the orientation, [4] wxyz, of a camera that looks at the aim with the sky above."""
     back = np.subtract(view.eye, view.aim)
     back /= np.linalg.norm(back)
     right = np.cross((0.0, 0.0, 1.0), back)

@@ -61,7 +61,7 @@ class Acrobot:
         return Outcome(state, terminated.to(state.dtype) - 1.0, terminated)
 
     def observe(self, state: Tensor) -> Tensor:
-        """Give cosine and sine of both angles, and the speeds [N, 6]."""
+        """Return cosine and sine of both angles, and the speeds [N, 6]."""
         cos, sin = torch.cos(state[:2]), torch.sin(state[:2])
         return torch.stack((cos[0], sin[0], cos[1], sin[1], state[2], state[3]), dim=-1)
 
@@ -74,7 +74,7 @@ class Acrobot:
 
 
 def _slope(state: Tensor, torque: Tensor) -> Tensor:
-    """Give the time derivative [4, N] of the state; in place where it can be, for speed."""
+    """Return the time derivative [4, N] of the state; in place where it can be, for speed."""
     angle1, angle2, speed1, speed2 = state
     sin1, sin2 = torch.sin(state[:2])
     coupling = MASS_KG * LENGTH_M * CENTER_M

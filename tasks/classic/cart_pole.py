@@ -59,7 +59,7 @@ class CartPoleSwingUp:
         return Outcome(state, reward, state[0].abs() > END_M)
 
     def observe(self, state: Tensor) -> Tensor:
-        """Give position, speed, cosine, sine and turning speed [N, 5]."""
+        """Return position, speed, cosine, sine and turning speed [N, 5]."""
         position, speed, angle, turn = state
         columns = (position, speed, torch.cos(angle), torch.sin(angle), turn)
         return torch.stack(columns, dim=-1)

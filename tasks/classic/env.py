@@ -123,7 +123,7 @@ class ClassicEnv:
         )
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give everything that changes."""
+        """Return everything that changes."""
         return {
             "state": self.state.clone(),
             "elapsed": self.elapsed.clone(),

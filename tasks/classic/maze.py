@@ -77,7 +77,7 @@ class DeceptiveMaze:
         return Outcome(state, reward, terminated)
 
     def observe(self, state: Tensor) -> Tensor:
-        """Give position and way to the goal [N, 4]."""
+        """Return position and way to the goal [N, 4]."""
         x, y, goal_x, goal_y, _, _ = state
         columns = (x - 0.5 * self._size[0], y - 0.5 * self._size[1], goal_x - x, goal_y - y)
         return torch.stack(columns, dim=-1).mul_(self._scale)

@@ -56,7 +56,7 @@ class MountainCarContinuous:
         return Outcome(torch.stack((position, velocity)), reward, terminated)
 
     def observe(self, state: Tensor) -> Tensor:
-        """Give position and velocity [N, 2]."""
+        """Return position and velocity [N, 2]."""
         return state.t().contiguous()
 
     def picture(self, state: Sequence[float]) -> Picture:
@@ -76,7 +76,7 @@ class MountainCarContinuous:
 
 
 def _on_car(position: float, along: float, above: float) -> Point:
-    """Give a point of a car, m along the slope and above it."""
+    """Return a point of a car, m along the slope and above it."""
     slope = math.atan(3.0 * 0.45 * math.cos(3.0 * position))
     cos, sin = math.cos(slope), math.sin(slope)
     return position + along * cos - above * sin, _height(position) + along * sin + above * cos

@@ -53,7 +53,7 @@ class Pendulum:
         return Outcome(state, reward, torch.zeros_like(reward, dtype=torch.bool))
 
     def observe(self, state: Tensor) -> Tensor:
-        """Give cosine, sine and speed [N, 3]."""
+        """Return cosine, sine and speed [N, 3]."""
         angle, speed = state
         return torch.stack((torch.cos(angle), torch.sin(angle), speed), dim=-1)
 

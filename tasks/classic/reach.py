@@ -58,7 +58,7 @@ class SparseReach:
         return Outcome(state, terminated.to(state.dtype), terminated)
 
     def observe(self, state: Tensor) -> Tensor:
-        """Give cosines, sines, speeds, goal and tip [N, 3 J + 4]."""
+        """Return cosines, sines, speeds, goal and tip [N, 3 J + 4]."""
         angle = state[: self.num_joints]
         rows = (torch.cos(angle), torch.sin(angle), state[self.num_joints :])
         return torch.cat(rows).t().contiguous()
@@ -71,11 +71,11 @@ class SparseReach:
         return Picture((-1.1, -1.1), (1.1, 1.1), [goal, *shapes.limbs(points, 0.06)])
 
     def _parts(self, state: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """Give angles [J, N], speeds [J, N] and goal [2, N]."""
+        """Return angles [J, N], speeds [J, N] and goal [2, N]."""
         return state[: self.num_joints], state[self.num_joints : -4], state[-4:-2]
 
     def _tip(self, angle: Tensor) -> Tensor:
-        """Give the places [2, N] of the tip, m, from angles [J, N]."""
+        """Return the places [2, N] of the tip, m, from angles [J, N]."""
         # p = l sum_i (cos, sin)(q_1 + ... + q_i)
         direction = angle.cumsum(0)
         tip = torch.stack((torch.cos(direction).sum(0), torch.sin(direction).sum(0)))

@@ -56,12 +56,12 @@ class Picture(NamedTuple):
 
 
 def box(low: Point, high: Point, color: Color) -> Area:
-    """Give an upright rectangle."""
+    """Return an upright rectangle."""
     return Area((low, (high[0], low[1]), high, (low[0], high[1])), color)
 
 
 def chain(base: Point, angles: Sequence[float], lengths: Sequence[float]) -> List[Point]:
-    """Give the joints of links from `base` on; angles are from the x axis, rad."""
+    """Return the joints of links from `base` on; angles are from the x axis, rad."""
     points = [base]
     for angle, length in zip(angles, lengths):
         x, y = points[-1]

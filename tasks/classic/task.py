@@ -50,7 +50,7 @@ class Task(Protocol):
     success_metric: str
 
     def begin(self, uniform: Tensor) -> Tensor:
-        """Give first states [S, N] from numbers [R, N] that are uniform in [0, 1)."""
+        """Return first states [S, N] from numbers [R, N] that are uniform in [0, 1)."""
         ...
 
     def advance(self, state: Tensor, action: Tensor) -> Outcome:
@@ -58,7 +58,7 @@ class Task(Protocol):
         ...
 
     def observe(self, state: Tensor) -> Tensor:
-        """Give the observations [N, O] of states [S, N]."""
+        """Return the observations [N, O] of states [S, N]."""
         ...
 
     def picture(self, state: Sequence[float]) -> Picture:
@@ -67,7 +67,7 @@ class Task(Protocol):
 
 
 def distance(point: Tensor, other: Tensor) -> Tensor:
-    """Give the distances [N] between points of the plane, [2, N] each.
+    """Return the distances [N] between points of the plane, [2, N] each.
 
     Several times faster on a CPU than a norm over the first of two dimensions.
     """

@@ -20,7 +20,7 @@ class Capacity(NamedTuple):
     constraints: int
 
     def all_contacts(self, num_envs: int) -> int:
-        """Give the size of the shared buffer; a few worlds may all be busy at once."""
+        """Return the size of the shared buffer; a few worlds may all be busy at once."""
         return num_envs * self.contacts + 1024
 
 
@@ -38,7 +38,7 @@ _BUCKET_ROWS = 320
 
 
 def capacity(layout: Layout, cfg: MujocoWarpCfg) -> Capacity:
-    """Give the room of a scene, or what the user set."""
+    """Return the room of a scene, or what the user set."""
     contacts, constraints = _ROOM[layout.num_arms]
     if layout.goal_collides:
         constraints = max(constraints, _BUCKET_ROWS)

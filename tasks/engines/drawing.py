@@ -41,7 +41,7 @@ class Halo(NamedTuple):
 
 
 def shadow_size(height: int) -> int:
-    """Give the edge of the shadow map for pictures of this height: a power of two."""
+    """Return the edge of the shadow map for pictures of this height: a power of two."""
     return 2 ** round(math.log2(SHADOW_TEXELS * height))
 
 
@@ -156,7 +156,7 @@ class WorldRenderer:
 
 
 def outline(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
-    """Give the corners [P, 3] of boxes around all shapes but endless planes, m, world frame."""
+    """Return the corners [P, 3] of boxes around all shapes but endless planes, m, world frame."""
     is_finite = model.geom_type != mujoco.mjtGeom.mjGEOM_PLANE
     centre, half = np.split(model.geom_aabb[is_finite], 2, axis=1)
     signs = np.array(np.meshgrid(*[(-1, 1)] * 3)).reshape(3, 8).T
@@ -167,7 +167,7 @@ def outline(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
 
 
 def fit(points: np.ndarray, axes: np.ndarray, fovy_rad: float, aspect: float) -> np.ndarray:
-    """Give the nearest camera position, [3] m, from which all points are in view.
+    """Return the nearest camera position, [3] m, from which all points are in view.
 
     Args:
         points: [P, 3] m.

@@ -49,7 +49,7 @@ def check_memory(num_envs: int, need: Need, device: torch.device) -> None:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Give the free memory of a device; None where the system does not tell."""
+    """Return the free memory of a device; None where the system does not tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     table = Path("/proc/meminfo")
@@ -73,7 +73,7 @@ def own_fields(worlds: Worlds) -> list[str]:
 
 
 def mujoco_need(model: mujoco.MjModel, worlds: Worlds) -> Need:
-    """Give the need of the engine on CPU threads: float64 rows and float32 tensors."""
+    """Return the need of the engine on CPU threads: float64 rows and float32 tensors."""
     state = mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_INTEGRATION)
     # Two states: without a second one the measured size is not explained.
     doubles = 2 * state + model.nsensordata + _num_values(model, worlds)
@@ -82,7 +82,7 @@ def mujoco_need(model: mujoco.MjModel, worlds: Worlds) -> Need:
 
 
 def mujoco_warp_need(model: mujoco.MjModel, worlds: Worlds, room: Capacity) -> Need:
-    """Give the need of the GPU engine: its state, its own model fields and solver scratch."""
+    """Return the need of the GPU engine: its state, its own model fields and solver scratch."""
     one, two = (_data_bytes(model, num_envs, room) for num_envs in (1, 2))
     # The Newton solver's Hessian, padded to tiles, and five values per constraint row.
     padded = -(-(model.nv + 1) // 16) * 16

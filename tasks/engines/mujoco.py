@@ -174,7 +174,7 @@ class MujocoSimulator:
         return dict(zip(("contacts", "rows"), counts, strict=True))
 
     def world(self, index: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """Give one world as a model and data of its own, ready to render."""
+        """Return one world as a model and data of its own, ready to render."""
         self._write_goal()
         model, data = self._batch.get_model(index), self._batch.get_data(index)
         mujoco.mj_forward(model, data)
@@ -186,7 +186,7 @@ class MujocoSimulator:
             self.__dict__.pop(name, None)
 
     def _set_worlds(self, model: mujoco.MjModel, worlds: Worlds) -> None:
-        """Give every world its own box and drives; derived constants follow by `set_const`."""
+        """Set the box and drives of every world; `set_const` derives the other constants."""
         layout, batch = self._layout, self._batch
         half, mass = worlds.object_half_size.double().numpy(), worlds.object_mass.double().numpy()
         size = batch.expand("geom_size")
@@ -235,7 +235,7 @@ class MujocoSimulator:
         self.site_angvel = self._site_view(layout.site_angvel)
 
     def _site_view(self, block: slice) -> Tensor:
-        """Give one quantity of all sites, [N, S, 3 or 4], as a view of the sensors' mirror."""
+        """Return one quantity of all sites, [N, S, 3 or 4], as a view of the sensors' mirror."""
         return self._sensor_mirror[:, block].unflatten(1, (self._layout.num_sites, -1))
 
     def _write_inputs(self) -> None:
@@ -266,7 +266,7 @@ class MujocoSimulator:
 
 
 def _bind(batch: Batch, layout: Layout) -> _Rows:
-    """Give views of the rows; they stay valid as long as the batch."""
+    """Return views of the rows; they stay valid as long as the batch."""
     qpos, qvel = batch.bind("qpos"), batch.bind("qvel")
     # A row begins with the time; qpos and qvel follow.
     begin = mujoco.mj_stateSize(batch.model, mujoco.mjtState.mjSTATE_TIME)
@@ -288,7 +288,7 @@ def _bind(batch: Batch, layout: Layout) -> _Rows:
 
 
 def box_inertia(half: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """Give the inertia [N, 3] of solid boxes, kg m^2: m/3 (hy^2 + hz^2) about x, and so on."""
+    """Return the inertia [N, 3] of solid boxes, kg m^2: m/3 (hy^2 + hz^2) about x, and so on."""
     squares = half**2
     return mass[:, None] / 3 * (squares.sum(axis=1, keepdims=True) - squares)
 

@@ -158,7 +158,7 @@ class MujocoWarpSimulator:
         return {"contacts": torch.bincount(worlds, minlength=self.num_envs), "rows": rows}
 
     def world(self, index: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """Give one world as a model and data of its own, ready to render; waits for the device."""
+        """Return one world as its own model and data, ready to render; waits for the device."""
         model = copy.copy(self._host_model)
         for name, value in self._fields.items():
             field = getattr(model, name)
@@ -211,7 +211,7 @@ class MujocoWarpSimulator:
         self._wall_start, self._addresses = wp.from_torch(wall_start), addresses(layout)
 
     def _site_view(self, block: slice) -> Tensor:
-        """Give one quantity of all sites, [N, S, 3 or 4]."""
+        """Return one quantity of all sites, [N, S, 3 or 4]."""
         sensors = wp.to_torch(self._data.sensordata)
         return sensors[:, block].unflatten(1, (self._layout.num_sites, -1))
 

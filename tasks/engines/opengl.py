@@ -14,7 +14,7 @@ BACKENDS = ("egl", "osmesa", "glfw")
 
 
 def load() -> Any:
-    """Give MuJoCo's class of OpenGL contexts.
+    """Return MuJoCo's class of OpenGL contexts.
 
     On Linux that is the one of MUJOCO_GL, or of EGL, whenever MuJoCo was imported; MUJOCO_GL is
     set to it, as MuJoCo itself reads it when a context is opened.

@@ -32,7 +32,7 @@ class Counters:
             self._copied = torch.cuda.Event()
 
     def read(self) -> dict[str, int]:
-        """Give all counts and warn about overflows; waits for the device."""
+        """Return all counts and warn about overflows; waits for the device."""
         return self._report(self.totals)
 
     def poll(self) -> None:

@@ -54,7 +54,7 @@ _streams: dict[tuple[str, int], wp.Stream] = {}
 
 
 def torch_stream(device: wp.Device) -> wp.Stream | None:
-    """Give torch's current stream on `device` in Warp's terms; None on a CPU."""
+    """Return torch's current stream on `device` in Warp's terms; None on a CPU."""
     if device.is_cpu:
         return None
     stream = torch.cuda.current_stream(wp.device_to_torch(device))

@@ -32,7 +32,7 @@ class Addresses:
 
 
 def addresses(layout: Layout) -> Addresses:
-    """Give the addresses of a layout's parts to kernels."""
+    """Return the addresses of a layout's parts to kernels."""
     at = Addresses()
     at.joint_qpos, at.joint_dof = layout.joint_qpos.start, layout.joint_dof.start
     at.object_qpos, at.object_dof = layout.object_qpos.start, layout.object_dof.start
@@ -54,7 +54,7 @@ def overwrite(
     qvel: wp.array2d(dtype=float),
     warmstart: wp.array2d(dtype=float),
 ):
-    """Give the worlds in `mask` a new state; one thread per world, arguments as `set_state`."""
+    """Return the worlds in `mask` a new state; one thread per world, arguments as `set_state`."""
     world = wp.tid()
     if not mask[world]:
         return

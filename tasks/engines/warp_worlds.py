@@ -50,7 +50,7 @@ def make_worlds(
 
 
 def _write(fields: dict[str, Tensor], layout: Layout, worlds: Worlds) -> None:
-    """Give every world its own box and drives; `set_const` derives the rest."""
+    """Set the box and drives of every world; `set_const` derives the rest."""
     half, mass = worlds.object_half_size.double().cpu(), worlds.object_mass.double().cpu()
     fields["geom_size"][:, layout.object_geom] = half.to(fields["geom_size"])
     if layout.goal_copies_object:

@@ -34,7 +34,7 @@ class Buffers(NamedTuple):
     position: np.ndarray
 
     def rows(self, start: int, end: int) -> Buffers:
-        """Give views of the environments from `start` to before `end`."""
+        """Return views of the environments from `start` to before `end`."""
         return Buffers(*(array[start:end] for array in self))
 
 

@@ -245,7 +245,7 @@ class GymnasiumEnv:
         return {name: torch.from_numpy(getattr(self._buffers, name).copy()) for name in names}
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        """Give float32 on the device; bytes of images become floats there."""
+        """Return float32 on the device; bytes of images become floats there."""
         return torch.from_numpy(array).to(self.device).float()
 
 
@@ -265,7 +265,7 @@ def _distributions() -> Mapping[str, List[str]]:
 
 
 def versions() -> Dict[str, str]:
-    """Give the versions of Gymnasium and of the simulators that were imported with it."""
+    """Return the versions of Gymnasium and of the simulators that were imported with it."""
     packages = _distributions()
     simulators = (name for name in _SIMULATORS if name in sys.modules)
     return {

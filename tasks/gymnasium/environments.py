@@ -120,13 +120,13 @@ def control_dt_s(env: Env, frame_skip: int) -> float:
 
 
 def episode_length(cfg: GymnasiumCfg) -> Optional[int]:
-    """Give the time limit of an episode, control steps; None: there is none."""
+    """Return the time limit of an episode, control steps; None: there is none."""
     steps = cfg.max_episode_steps or find_spec(cfg).max_episode_steps
     return steps and -(-steps // cfg.frame_skip)
 
 
 def time_limit(env: Env) -> Optional[TimeLimit]:
-    """Give the wrapper that counts the steps of an episode; None: there is none."""
+    """Return the wrapper that counts the steps of an episode; None: there is none."""
     while isinstance(env, Wrapper):
         if isinstance(env, TimeLimit):
             return env

@@ -41,5 +41,5 @@ def _resize(renderer: Any, size: Size) -> None:
 
 
 def _mujoco_renderer(env: Env) -> Any:
-    """Give what Gymnasium's MuJoCo environments draw with; None for other environments."""
+    """Return what Gymnasium's MuJoCo environments draw with; None for other environments."""
     return getattr(env.unwrapped, "mujoco_renderer", None)

@@ -22,7 +22,7 @@ def is_image(space: Space) -> bool:
 
 
 def averaging(size: int, side: int) -> np.ndarray:
-    """Give the matrix [side, size] that averages `size` pixels over `side` equal intervals.
+    """Return the matrix [side, size] that averages `size` pixels over `side` equal intervals.
 
     Pixel j covers [j, j + 1], interval i covers [i, i + 1] * size / side; a weight is the
     length of what they share, in intervals.

@@ -39,7 +39,7 @@ _theirs: Dict[str, Any] = {}
 
 @contextmanager
 def foreign(is_step: bool = False) -> Iterator[None]:
-    """Give foreign code its surroundings back, and take ours back after it.
+    """Restore the surroundings of foreign code while it runs, and ours afterwards.
 
     Args:
         is_step: leave out the handlers of signals, which take longer to read than many steps.

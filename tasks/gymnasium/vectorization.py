@@ -47,7 +47,7 @@ class Stepper(Protocol):
         ...
 
     def generators(self) -> Generators:
-        """Give the state of all random numbers."""
+        """Return the state of all random numbers."""
         ...
 
     def restore(self, states: Generators) -> None:
@@ -67,7 +67,7 @@ def make_stepper(cfg: GymnasiumCfg, layout: Layout, memory: Memory, num_workers:
 
 
 def choose_workers(cfg: GymnasiumCfg, num_envs: int, sample: Env, guard: Guard) -> int:
-    """Give the number of worker processes, 0 for none.
+    """Return the number of worker processes, 0 for none.
 
     Args:
         cfg: settings.

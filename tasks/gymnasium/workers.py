@@ -107,7 +107,7 @@ class WorkerPool:
         self._call("step")
 
     def generators(self) -> Generators:
-        """Give the state of the random numbers of every environment."""
+        """Return the state of the random numbers of every environment."""
         return [state for states in self._call("generators") for state in states]
 
     def restore(self, states: Generators) -> None:

@@ -56,7 +56,7 @@ class Kinematics:
         self._quat = base_pose.new_tensor(quat)[..., None]  # [23, 4, 1]
 
     def bodies(self, joint_pos: Tensor, joint_vel: Tensor) -> Bodies:
-        """Give the bodies at joint positions [M, 23 A], rad, and velocities [M, 23 A], rad/s."""
+        """Return the bodies at joint positions [M, 23 A], rad, and velocities [M, 23 A], rad/s."""
         arms = len(self.base_pose)
         half = joint_pos.T.view(arms, NUM_JOINTS, 1, -1) / 2  # [A, 23, 1, M]
         zero = torch.zeros_like(half)
@@ -142,7 +142,7 @@ def _end_velocity(origins: Tensor, quats: Tensor, speed: Tensor) -> Tuple[Tensor
 
 
 def _frame(link: Link) -> Tuple[Sequence[float], Sequence[float]]:
-    """Give position (m) and quaternion (wxyz) of a link in the last link before it that moves."""
+    """Return position (m) and quaternion (wxyz) of a link in the last link before it that moves."""
     pos, quat = torch.tensor(link.xyz, dtype=torch.float64)[:, None], _quat(link.rpy)
     if link.parent == "palm_link":
         palm = _quat(HAND_RPY)

@@ -106,7 +106,7 @@ def import_isaacgymenvs() -> None:
 
 
 def versions() -> Dict[str, str]:
-    """Give the versions of the packages, as far as they tell."""
+    """Return the versions of the packages, as far as they tell."""
     found = {name: _version(name) for name in ("isaacgym", "isaacgymenvs")}
     return {name: version for name, version in found.items() if version}
 

@@ -86,7 +86,7 @@ class IsaacGymReadout:
         )
 
     def align(self, observation: Tensor) -> None:
-        """Give palm quaternions the sign that Isaac Gym's have in `observation` [N, O].
+        """Flip palm quaternions to the sign that Isaac Gym's have in `observation` [N, O].
 
         Both come from the same chain of products, so one sign per arm holds for all postures.
         """

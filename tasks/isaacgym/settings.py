@@ -109,14 +109,14 @@ def notes(cfg: AllegroKukaCfg, overrides: Sequence[str] = ()) -> List[str]:
 
 
 def values(cfg: AllegroKukaCfg) -> Dict[str, Any]:
-    """Give the settings of a task as keys of `task.env` and their values."""
+    """Return the settings of a task as keys of `task.env` and their values."""
     table = {**KEYS, **ONE_ARM_KEYS} if cfg.num_arms == 1 else KEYS
     single = {key: get(cfg, name) for name, keys in table.items() for key in keys}
     return {**single, **{key: value(cfg) for key, value in COMBINED.items()}}
 
 
 def get(cfg: AllegroKukaCfg, name: str) -> Any:
-    """Give the value of a dotted setting such as `reward.lifting`."""
+    """Return the value of a dotted setting such as `reward.lifting`."""
     value: Any = cfg
     for part in name.split("."):
         value = getattr(value, part)

@@ -102,7 +102,7 @@ class Probe:
         )
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give everything that changes."""
+        """Return everything that changes."""
         return {
             "elapsed": self._elapsed.clone(),
             "score": self._score.clone(),
@@ -149,7 +149,7 @@ class Probe:
         return {}
 
     def _observe(self) -> Tensor:
-        """Give the observation [N, O] of the present state."""
+        """Return the observation [N, O] of the present state."""
         return torch.zeros(self.spec.num_envs, self.observation_dim, device=self.device)
 
     def _reward(self, action: Tensor) -> Tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ printf '%s\\n' "$*" >> "$HERE/calls"
 
 
 def instructions(image: str) -> List[str]:
-    """Give the instructions of a Dockerfile, each as one line."""
+    """Return the instructions of a Dockerfile, each as one line."""
     text = (DOCKER / f"{image}.Dockerfile").read_text()
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ")
@@ -46,7 +46,7 @@ def environment(image: str) -> Dict[str, str]:
 
 
 def visible(image: str) -> List[str]:
-    """Give what the build context lets through."""
+    """Return what the build context lets through."""
     lines = (DOCKER / f"{image}.Dockerfile.dockerignore").read_text().splitlines()
     rules = [line for line in lines if not line.startswith("#")]
     assert rules[0] == "*"

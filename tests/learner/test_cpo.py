@@ -44,13 +44,13 @@ def prepared(run: SmallRun):
 
 
 def hook_of(run: SmallRun, kind: Type[Hook]) -> Hook:
-    """Give the hook of a kind."""
+    """Return the hook of a kind."""
     (hook,) = (hook for hook in run.learner.hooks if isinstance(hook, kind))
     return hook
 
 
 def log_prob(run: SmallRun, rollout, env: int, agent: int) -> Tensor:
-    """Give [T] log densities of what happened in `env` under `agent`, one step at a time."""
+    """Return [T] log densities of what happened in `env` under `agent`, one step at a time."""
     memory, found = rollout.memory[:, [env]], []
     for t in range(rollout.horizon):
         output = run.model(
@@ -152,7 +152,7 @@ def test_cloning_is_the_weighted_likelihood_of_the_leaders_actions(kind: str):
 
 
 def one_step_advantage(run: SmallRun, rollout, env: int, agent: int) -> Tensor:
-    """Give [T] r + gamma V(o') - V(o) of `agent` in what happened in `env`."""
+    """Return [T] r + gamma V(o') - V(o) of `agent` in what happened in `env`."""
     memory, values = rollout.memory[:, [env]], []
     for t in range(rollout.horizon + 1):
         output = run.model(

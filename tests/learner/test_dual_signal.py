@@ -30,7 +30,7 @@ def schedule(scale=None, clip_eps=0.2, **settings):
 
 
 def feed(br, returns, entropy=0.0, frames=0):
-    """Give the range after the last of the returns."""
+    """Return the range after the last of the returns."""
     found = None
     for value in returns:
         value = torch.tensor(float(value), dtype=torch.float64)

@@ -54,7 +54,7 @@ VARIANTS: Dict[str, Tuple[str, str, Dict[str, Any]]] = {
 
 
 def _settings(algorithm: str, net: str, changes: Dict[str, Any]) -> AlgoCfg:
-    """Give settings under which every term counts, and a step size that leaves the clip range."""
+    """Return settings under which every term counts, and a step size that leaves the clip range."""
     is_population = algorithm != "ppo"
     cfg = AlgoCfg(
         name=algorithm,
@@ -87,7 +87,7 @@ def _settings(algorithm: str, net: str, changes: Dict[str, Any]) -> AlgoCfg:
 
 
 def _model(cfg: AlgoCfg, num_agents: int) -> ActorCritic:
-    """Give a network without a zero or a one among its weights and statistics."""
+    """Return a network without a zero or a one among its weights and statistics."""
     torch.manual_seed(0)
     model = ActorCritic(OBSERVATION, ACTION, num_agents, cfg.network, cfg.normalizer).double()
     with torch.no_grad():

@@ -26,7 +26,7 @@ def _model(kind: str) -> ActorCritic:
 
 
 def _results(model: ActorCritic) -> List[Tensor]:
-    """Give the outputs of a minibatch and of a step, and the gradients of the minibatch."""
+    """Return the outputs of a minibatch and of a step, and the gradients of the minibatch."""
     torch.manual_seed(1)
     observation, agent = torch.randn(STEPS, NUM, WIDTH), torch.arange(NUM) % AGENTS
     memory, is_first = model.initial_memory(NUM) + 0.1, torch.rand(STEPS, NUM) < 0.3

@@ -109,7 +109,7 @@ LOSSES: Dict[str, Loss] = {
 
 
 def _gradients(function: Callable[..., Tuple[Tensor, Tensor]], case: Case, loss: Loss):
-    """Give the gradients of all arguments that want one; zeros where none arrived."""
+    """Return the gradients of all arguments that want one; zeros where none arrived."""
     leaves = [x for x in case if x.requires_grad]
     found = torch.autograd.grad(loss(*function(*case)), leaves, allow_unused=True)
     return [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, found)]

@@ -12,7 +12,7 @@ NAMES = ("epo", "epo_official", "released")
 
 
 def preset(name: str, **changes: Any) -> EvolutionCfg:
-    """Give `algo.evolution` of `algo=<name>`, with changes.
+    """Return `algo.evolution` of `algo=<name>`, with changes.
 
     `released` is `epo_official` without the repairs, as in the golden vectors: the leader can be
     replaced, and equal scores still replace.

@@ -18,7 +18,7 @@ FITNESS = [5.0, 2.0, 7.0, 4.0, 6.0, 1.0, 3.0, 0.0]
 
 
 def genes_after(fitness: Fitness, num_generations: int = 3, **settings: Any) -> List[torch.Tensor]:
-    """Give the genes after each of some judgements; equal ones where nothing happened."""
+    """Return the genes after each of some judgements; equal ones where nothing happened."""
     evolution, gene = Evolution(eager("epo", **settings), 8, 6, seed=3), make_gene(8, 6)
     history = []
     for frames in range(1 + num_generations):
@@ -78,7 +78,7 @@ def test_confident_gap_waits_where_the_paper_acts_on_noise() -> None:
 
 
 def share_of_generations(trigger: str) -> float:
-    """Give how often a population of equals evolves, whose fitness is all noise around 10."""
+    """Return how often a population of equals evolves, whose fitness is all noise around 10."""
     generator, count = torch.Generator().manual_seed(0), 0
     for _ in range(200):
         evolution = Evolution(eager("epo", trigger=trigger, noise_guard=0.0), 8, 4, seed=0)
@@ -127,7 +127,7 @@ def test_tournament_of_everybody_is_top2() -> None:
 
 
 def first_parents(rule: str, fitness: torch.Tensor, size: int = 3) -> torch.Tensor:
-    """Give how often each of eight agents is the first parent, as shares."""
+    """Return how often each of eight agents is the first parent, as shares."""
     num = 4000
     selection = select(fitness, leader_id=7, num_elites=2, num_replaced=1)
     selection = selection._replace(replaced=[0] * num)
@@ -155,7 +155,7 @@ def test_selection_prefers_the_better(rule: str) -> None:
 
 
 def roles_by_lot(fitness: List[float], num: int = 1500) -> torch.Tensor:
-    """Give how often each of eight agents is replaced, the first and the second parent: [3, 8]."""
+    """Return how often each of 8 agents is replaced, the first and the second parent: [3, 8]."""
     evolution, counts = Evolution(eager("epo", ranking="lot"), 8, 2, seed=0), torch.zeros(3, 8)
     evolution.step(0, known(fitness))
     for frames in range(1, num + 1):

@@ -21,13 +21,13 @@ INTERVAL = 20_000_000
 
 
 def known(fitness: Sequence[float], error: float = 0.0) -> Fitness:
-    """Give a fitness that all agents have shown in 10 episodes each."""
+    """Return a fitness that all agents have shown in 10 episodes each."""
     ones = torch.ones(len(fitness))
     return Fitness(torch.tensor(fitness), error * ones, 10 * ones, ones.bool())
 
 
 def eager(preset: str, **changes: Any) -> EvolutionCfg:
-    """Give a preset that judges the population at every frame from the second call on."""
+    """Return a preset that judges the population at every frame from the second call on."""
     return settings(preset, interval_frames=1, warmup_frames=0, **changes)
 
 
@@ -40,7 +40,7 @@ def force(evolution: Evolution, fitness: Fitness) -> Generation:
 
 
 def make_gene(num_agents: int, gene_dim: int = 4) -> torch.nn.Parameter:
-    """Give the first population as a parameter."""
+    """Return the first population as a parameter."""
     return torch.nn.Parameter(
         torch.randn(num_agents, gene_dim, generator=torch.Generator().manual_seed(5))
     )

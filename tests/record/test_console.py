@@ -77,7 +77,7 @@ def test_plain_line_holds_the_numbers_that_matter():
 
 
 def show(width: int, **extra: float) -> str:
-    """Give the screen after two rows and a generation, as text."""
+    """Return the screen after two rows and a generation, as text."""
     screen = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
     live = LiveConsole(PLAN, screen, Time())
     live.generation({"replaced": "[0]", "frames": 150})

@@ -25,7 +25,7 @@ Row = Dict[str, float]
 
 
 def healthy(i: int) -> Row:
-    """Give the row of update `i` of a run that learns."""
+    """Return the row of update `i` of a run that learns."""
     noise = random.Random(i).gauss(0.0, 1.0)
     return {
         "iteration": i,

@@ -7,7 +7,7 @@ from epo.rollout.storage import Rollout, allocate_rollout
 
 
 def filled() -> Rollout:
-    """Give a rollout of 3 agents with 2 environments each, every number of which differs."""
+    """Return a rollout of 3 agents with 2 environments each, every number of which differs."""
     rollout = allocate_rollout(
         4,
         torch.arange(6) // 2,

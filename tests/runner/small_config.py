@@ -38,5 +38,5 @@ class SmallConfig(Config):
 
 
 def small_config(**settings: Any) -> SmallConfig:
-    """Give the configuration with some top-level settings changed."""
+    """Return the configuration with some top-level settings changed."""
     return SmallConfig(**settings)

@@ -25,14 +25,14 @@ STATE: Dict[str, Any] = {"iteration": 4, "frames": 64, "wall_s": 1.0, "model": {
 
 
 def pickled(content: Any) -> bytes:
-    """Give a file of torch that is whole, whatever is in it."""
+    """Return a file of torch that is whole, whatever is in it."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
 
 
 def saved(**changes: Any) -> bytes:
-    """Give a checkpoint whose content is changed; None: left out."""
+    """Return a checkpoint whose content is changed; None: left out."""
     content = {"format": checkpoint.FORMAT, "version": checkpoint.VERSION, "state": STATE}
     content.update(changes)
     return pickled({name: value for name, value in content.items() if value != "absent"})
@@ -213,7 +213,7 @@ def test_readers_take_or_refuse_a_damaged_file_in_one_line(kind: str, run: RunFo
 
 
 def outcome(read: Callable[[], Any]) -> str:
-    """Give the refusal, or nothing."""
+    """Return the refusal, or nothing."""
     try:
         read()
     except ConfigError as error:

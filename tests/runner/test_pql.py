@@ -74,7 +74,7 @@ def through_a_file(state: Dict[str, Any], tmp_path: Path) -> Dict[str, Any]:
 
 
 def flat(state: Any, name: str = "") -> Dict[str, Any]:
-    """Give every leaf of nested containers by its path."""
+    """Return every leaf of nested containers by its path."""
     if isinstance(state, (dict, list, tuple)):
         items = state.items() if isinstance(state, dict) else enumerate(state)
         return {k: v for key, value in items for k, v in flat(value, f"{name}/{key}").items()}

@@ -84,12 +84,12 @@ def lines(case: int) -> List[str]:
 
 
 def wild(draw: random.Random, names: Dict[str, Any]) -> str:
-    """Give a setting a number that no one would."""
+    """Return a setting a number that no one would."""
     return f"{draw.choice(sorted(names))}={draw.choice(NUMBERS)}"
 
 
 def wrong_type(draw: random.Random, names: Dict[str, Any]) -> str:
-    """Give a setting something of another type or grammar."""
+    """Return a setting something of another type or grammar."""
     return f"{draw.choice(sorted(names))}={draw.choice(WORDS)}"
 
 

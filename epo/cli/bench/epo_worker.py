@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def answers(job: Job) -> Iterator[Answer]:
-    """Give what is run, as soon as it is ready, then an iteration for every line on stdin.
+    """Return what is run, as soon as it is ready, then an iteration for every line on stdin.
 
     Args:
         job: `settings` of `bench learn`, `done_probability`, `threads`.

@@ -88,7 +88,7 @@ class Layer(NamedTuple):
 
 
 def layers(shapes: Shapes, steps: int, batch: int) -> List[Layer]:
-    """Give the layers of a pass over B sequences of T steps.
+    """Return the layers of a pass over B sequences of T steps.
 
     Nothing flows back into observations, nor into the state before the first step.
     """
@@ -106,7 +106,7 @@ def layers(shapes: Shapes, steps: int, batch: int) -> List[Layer]:
 
 
 def forward(shapes: Shapes, steps: int, batch: int) -> Work:
-    """Give the products of a pass over B sequences of T steps."""
+    """Return the products of a pass over B sequences of T steps."""
     work: Work = Counter()
     for layer in layers(shapes, steps, batch):
         work[layer.product] += layer.times
@@ -114,7 +114,7 @@ def forward(shapes: Shapes, steps: int, batch: int) -> Work:
 
 
 def backward(shapes: Shapes, steps: int, batch: int) -> Work:
-    """Give the products of the gradients of the same pass.
+    """Return the products of the gradients of the same pass.
 
     The recurrent weights get the gradients of all steps in one product.
     """
@@ -126,7 +126,7 @@ def backward(shapes: Shapes, steps: int, batch: int) -> Work:
 
 
 def rollout_work(shapes: Shapes, num_envs: int, ppo: PPOCfg) -> Work:
-    """Give the products of a collection: T + 1 steps, and T values of states cut by time."""
+    """Return the products of a collection: T + 1 steps, and T values of states cut by time."""
     passes = ppo.horizon + 1 + (ppo.horizon if ppo.bootstrap_truncated else 0)
     return repeated(forward(shapes, 1, num_envs), passes)
 
@@ -134,7 +134,7 @@ def rollout_work(shapes: Shapes, num_envs: int, ppo: PPOCfg) -> Work:
 def update_work(
     shapes: Shapes, num_envs: int, num_copied: int, ppo: PPOCfg, aggregation: AggregationCfg
 ) -> Work:
-    """Give the products of an update: relabelling S' sequences, then the epochs over N + S'."""
+    """Return the products of an update: relabelling S' sequences, then the epochs over N + S'."""
     work: Work = Counter()
     if num_copied:
         steps, batch = ppo.horizon + 1, num_copied

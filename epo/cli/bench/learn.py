@@ -104,7 +104,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def num_threads(asked: int) -> int:
-    """Give the threads to measure with; 0: as many as published, or as there are cores."""
+    """Return the threads to measure with; 0: as many as published, or as there are cores."""
     return asked or min(MAX_THREADS, granted_cores())
 
 
@@ -139,7 +139,7 @@ def probabilities(text: str) -> List[float]:
 
 
 def cases(arguments: Sequence[str], done_probabilities: Sequence[float]) -> List[Case]:
-    """Give every combination of settings and probabilities, ready to run.
+    """Return every combination of settings and probabilities, ready to run.
 
     Raises:
         ConfigError: at the first mistake.

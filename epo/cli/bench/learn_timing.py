@@ -130,7 +130,7 @@ def opened(cfg: Config, done_probability: float) -> Iterator[Bench]:
 
 
 def spec_of(cfg: Config) -> EnvSpec:
-    """Give the spec of the task with all its environments, from a single one on the CPU."""
+    """Return the spec of the task with all its environments, from a single one on the CPU."""
     one = copy.deepcopy(cfg)
     one.num_envs = one.num_agents = 1
     one.device = "cpu"
@@ -155,7 +155,7 @@ def time_in_turn(loops: Sequence[Loop], warm_up: int, repetitions: int) -> List[
 
 
 def ratio(loop: Loop, times: Times, first: Loop, of_first: Times) -> Rate:
-    """Give the rate of trained samples over that of the first row, of each turn."""
+    """Return the rate of trained samples over that of the first row, of each turn."""
     samples = trained_samples(loop) / trained_samples(first)
     found = [samples * there / here for here, there in zip(times.iteration, of_first.iteration)]
     return Rate(statistics.median(found), min(found), max(found))
@@ -184,7 +184,7 @@ def described(bench: Bench, plan: Plan) -> Row:
 
 
 def rates(loop: Loop, times: Times) -> Row:
-    """Give samples per second and the median times.
+    """Return samples per second and the median times.
 
     A sample is a step of an environment; a trained one also a relabelled step.
     """

@@ -10,7 +10,7 @@ import torch
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Give what is taken on the device, MB.
+    """Return what is taken on the device, MB.
 
     On CUDA all that is not free on the device now: torch and Warp keep what they once took until
     `release_memory`, so it is the peak, and other processes count too. Elsewhere the peak of this
@@ -23,7 +23,7 @@ def peak_memory_mb(device: torch.device) -> float:
 
 
 def own_peak_memory_mb(device: torch.device) -> float:
-    """Give what this process has taken on the device, MB, where others run beside it.
+    """Return what this process has taken on the device, MB, where others run beside it.
 
     On CUDA what torch holds, without the context; elsewhere the peak of the process.
     """
@@ -38,7 +38,7 @@ def _peak_of_process_mb() -> float:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give memory back that nothing uses any more, so that the next measurement counts its own."""
+    """Release unused memory, so that the next measurement counts its own."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

@@ -47,7 +47,7 @@ class OuterStopwatch(Stopwatch):
 
 
 def overhead_share(trainer: Trainer, folder: RunFolder, repetitions: int) -> float:
-    """Give the share of an iteration that is neither simulation nor network.
+    """Return the share of an iteration that is neither simulation nor network.
 
     It is made of
 
@@ -84,7 +84,7 @@ def overhead_share(trainer: Trainer, folder: RunFolder, repetitions: int) -> flo
 
 
 def checkpoint_s(trainer: Trainer, folder: RunFolder) -> float:
-    """Give the seconds that the checkpoints cost per iteration."""
+    """Return the seconds that the checkpoints cost per iteration."""
     device = trainer.env.device
     last = elapsed_s(device, lambda: checkpoint.save(folder.last, trainer.state_dict()))
     best = elapsed_s(device, lambda: checkpoint.save(folder.best, trainer.policy_state()))
@@ -92,7 +92,7 @@ def checkpoint_s(trainer: Trainer, folder: RunFolder) -> float:
 
 
 def generation_s(trainer: Trainer) -> float:
-    """Give the seconds that generations cost per iteration, if every judgement leads to one."""
+    """Return the seconds that generations cost per iteration, if every judgement leads to one."""
     if trainer.model.gene is None or not trainer.evolution.is_active:
         return 0.0
     interval = trainer.cfg.algo.evolution.interval_frames

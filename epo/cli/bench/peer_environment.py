@@ -21,7 +21,7 @@ _FINISHED = "complete"
 
 
 def peer_python(existing: Optional[str]) -> Path:
-    """Give an interpreter that can import rl_games and the same torch as this process.
+    """Return an interpreter that can import rl_games and the same torch as this process.
 
     Args:
         existing: an interpreter that has both; None: the cached one, installed if it is missing.
@@ -44,12 +44,12 @@ def peer_python(existing: Optional[str]) -> Path:
 
 
 def public(release: str) -> str:
-    """Give a version without what comes after +, the build, which registries may name otherwise."""
+    """Return a version without its build (what follows +), which registries name differently."""
     return release.partition("+")[0]
 
 
 def folder(requirements: Sequence[str]) -> Path:
-    """Give the environment's place: named after what it must contain, this Python included."""
+    """Return the environment's place: named after what it must contain, this Python included."""
     content = "\n".join([*requirements, sys.version])
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -57,7 +57,7 @@ def folder(requirements: Sequence[str]) -> Path:
 
 
 def cached(requirements: Sequence[str]) -> Path:
-    """Give the interpreter of the cached environment; install it unless that was once finished.
+    """Return the interpreter of the cached environment; install it unless that was once finished.
 
     Raises:
         ConfigError: if `venv` or `pip` fails; what they left is made anew the next time.
@@ -92,6 +92,6 @@ def _install(python: str, requirements: Sequence[str]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Give the last line that a command wrote, or what kept it from being run."""
+    """Return the last line that a command wrote, or what kept it from being run."""
     said = getattr(error, "stderr", None) or getattr(error, "stdout", None) or str(error)
     return said.strip().rpartition("\n")[2]

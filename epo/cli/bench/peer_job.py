@@ -56,7 +56,7 @@ class Comparison(NamedTuple):
 
 
 def comparisons(arguments: Sequence[str], dones: float) -> List[Comparison]:
-    """Give every combination of settings, checked for both sides.
+    """Return every combination of settings, checked for both sides.
 
     Raises:
         ConfigError: at a setting that is wrong, or that rl_games cannot do.
@@ -82,7 +82,7 @@ def _comparison(case: Case) -> Comparison:
 
 
 def work_of(algo: AlgoCfg, spec: EnvSpec) -> Work:
-    """Give what an iteration of ours consists of, in the words of the worker's `work`."""
+    """Return what an iteration of ours consists of, in the words of the worker's `work`."""
     one = SyntheticEnv(replace(spec, num_envs=1), torch.device("cpu"), 0, 0.0)
     model = build_model(algo, one, 1, 0)
     size = sequences_per_minibatch(algo, spec.num_envs)

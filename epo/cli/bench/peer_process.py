@@ -189,5 +189,5 @@ PEERS: Dict[str, Start] = {
 
 
 def environ(threads: int) -> Dict[str, str]:
-    """Give the environment of a process: this one's, `epo.OPENMP` included, and its threads."""
+    """Return the environment of a process: this one's, `epo.OPENMP` included, and its threads."""
     return {**os.environ, "OMP_NUM_THREADS": str(threads)}

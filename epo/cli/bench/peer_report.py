@@ -65,7 +65,7 @@ def report(measured: Sequence[Measured], machine: Mapping[str, Any]) -> None:
 
 
 def summary(turns: Sequence[Turn]) -> List[Row]:
-    """Give a row per peer: medians over the turns, least and greatest of rate and ratio."""
+    """Return a row per peer: medians over the turns, least and greatest of rate and ratio."""
     peers = dict.fromkeys(peer for found in turns for peer in found)
     rows = []
     for peer in peers:
@@ -90,7 +90,7 @@ def summary(turns: Sequence[Turn]) -> List[Row]:
 
 
 def ratios(turns: Sequence[Turn], peer: str) -> List[float]:
-    """Give the peer's rate over that of rl_games, of each complete turn.
+    """Return the peer's rate over that of rl_games, of each complete turn.
 
     Of several ways to run rl_games it is the one with the best median: the best of each turn would
     be the luckiest of several measurements against one.
@@ -108,7 +108,7 @@ def ratios(turns: Sequence[Turn], peer: str) -> List[float]:
 
 
 def spread(values: Sequence[float]) -> Any:
-    """Give median, least and greatest; None of nothing."""
+    """Return median, least and greatest; None of nothing."""
     return Rate(statistics.median(values), min(values), max(values)) if values else None
 
 

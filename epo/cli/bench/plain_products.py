@@ -72,11 +72,11 @@ class PlainProducts:
         self._seconds: Dict[Product, float] = {}
 
     def work_s(self, work: Work) -> float:
-        """Give the seconds of all products at their best."""
+        """Return the seconds of all products at their best."""
         return sum(self.product_s(product) * count for product, count in work.items())
 
     def product_s(self, product: Product) -> float:
-        """Give the seconds of one product into memory that is there; the fastest of several."""
+        """Return the seconds of one product into memory that is there; the fastest of several."""
         if product not in self._seconds:
             self._seconds[product] = self._measure(self._call(product))
         return self._seconds[product]

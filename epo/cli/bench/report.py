@@ -41,7 +41,7 @@ def print_json(**content: Any) -> None:
 
 
 def rate_fields(name: str, rate: Optional[Rate]) -> Row:
-    """Give median, least and greatest as three entries of a row; None where nothing was timed."""
+    """Return median, least and greatest as three entries of a row; None where nothing was timed."""
     values = (None, None, None) if rate is None else rate
     return {name: values[0], f"{name}_min": values[1], f"{name}_max": values[2]}
 

@@ -70,7 +70,7 @@ class SyntheticEnv(IVecEnv):
         return observation, reward, self._window(self._done), {"time_outs": self._window(self._cut)}
 
     def get_env_info(self) -> Dict[str, Any]:
-        """Give the spaces."""
+        """Return the spaces."""
         return {**self._spaces, "state_space": None, "agents": 1, "value_size": 1}
 
     def _window(self, rows: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def answers(job: Job) -> Iterator[Dict[str, Any]]:
-    """Give what is run, as soon as it is ready, then an epoch for every line on stdin.
+    """Return what is run, as soon as it is ready, then an epoch for every line on stdin.
 
     Args:
         job: `params` of rl_games, shapes, `device`, `threads`, and whether the model is wrapped in
@@ -165,7 +165,7 @@ def timed_epoch(agent: Any, device: torch.device) -> Tuple[float, float]:
 
 
 def work(agent: Any) -> Dict[str, Any]:
-    """Give what an epoch consists of, as rl_games understood its parameters."""
+    """Return what an epoch consists of, as rl_games understood its parameters."""
     return {
         "num_parameters": sum(parameter.numel() for parameter in agent.model.parameters()),
         "samples": agent.batch_size,
@@ -180,14 +180,14 @@ def work(agent: Any) -> Dict[str, Any]:
 
 
 def now(device: torch.device) -> float:
-    """Give the time, s, after the last work on the device is done."""
+    """Return the time, s, after the last work on the device is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Give what torch took on the CUDA device, else this process' peak since its start, MB."""
+    """Return what torch took on the CUDA device, else this process' peak since its start, MB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device) / 1e6
     unit = 1 if sys.platform == "darwin" else 1024

@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def points(options: ScalingOptions, others: Sequence[str]) -> List[Point]:
-    """Give all points; the first of `envs` and of `network` are the same measurement.
+    """Return all points; the first of `envs` and of `network` are the same measurement.
 
     Raises:
         ConfigError: at a wrong setting of any of them.
@@ -121,7 +121,7 @@ def points(options: ScalingOptions, others: Sequence[str]) -> List[Point]:
 
 
 def _single(arguments: Sequence[str]) -> Config:
-    """Give the configuration of a row, as `bench learn` would read it."""
+    """Return the configuration of a row, as `bench learn` would read it."""
     _, found = read(arguments)
     if len(found) != 1:
         way_out = "gives several rows for each point; give every setting one value"

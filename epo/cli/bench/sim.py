@@ -153,5 +153,5 @@ def report(results: Sequence[Result]) -> None:
 
 
 def without_size(variant: Variant) -> List[str]:
-    """Give the settings of a variant, but for its number of environments."""
+    """Return the settings of a variant, but for its number of environments."""
     return [line for line in variant.settings if not line.startswith("num_envs=")]

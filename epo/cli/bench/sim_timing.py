@@ -79,7 +79,7 @@ def measure(
 
 
 def random_actions(env: Any, seed: int) -> Callable[[], Tensor]:
-    """Give a function that draws actions [N, A], uniform in [-1, 1] or among the choices.
+    """Return a function that draws actions [N, A], uniform in [-1, 1] or among the choices.
 
     It always draws into one tensor.
     """
@@ -123,7 +123,7 @@ def warm_up(env: Any, act: Callable[[], Tensor], num_steps: int) -> Tuple[Dict[s
 
 
 def load_fields(name: str, counts: Sequence[Tensor]) -> Dict[str, Any]:
-    """Give mean, 95th percentile and maximum of counts per world as entries of a row."""
+    """Return mean, 95th percentile and maximum of counts per world as entries of a row."""
     names = (f"{name}_mean", f"{name}_p95", f"{name}_max")
     if not counts:
         return dict.fromkeys(names)
@@ -200,7 +200,7 @@ def stagger(env: Any) -> None:
 
 
 def overflows(env: Any) -> Dict[str, int]:
-    """Give the world steps so far that lost contacts or constraint rows, where an engine counts."""
+    """Return how many world steps lost contacts or constraint rows, where an engine counts."""
     counters = getattr(getattr(env, "sim", None), "counters", None)
     counts = {} if counters is None else counters.read()
     return {name: count for name, count in counts.items() if name.endswith("_overflow")}

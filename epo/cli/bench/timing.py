@@ -21,7 +21,7 @@ class Rate(NamedTuple):
 
 
 def rate(count: float, seconds: Sequence[float]) -> Rate:
-    """Give how often something happened that took place `count` times in each of `seconds`."""
+    """Return how often something happened that took place `count` times in each of `seconds`."""
     rates = [count / elapsed for elapsed in seconds]
     return Rate(statistics.median(rates), min(rates), max(rates))
 

@@ -62,13 +62,13 @@ def variants(
 
 
 def differing(compared: Sequence[Sequence[str]]) -> List[List[str]]:
-    """Give of each list of settings those that not all of them share."""
+    """Return those settings of each list that the lists do not all share."""
     common = set(compared[0]).intersection(*compared[1:])
     return [[line for line in settings if line not in common] for settings in compared]
 
 
 def _values(override: Override) -> List[str]:
-    """Give `name=value` for every value of an argument."""
+    """Return `name=value` for every value of an argument."""
     line = str(override.input_line)
     if not override.is_sweep_override():
         return [line]

@@ -76,7 +76,7 @@ def configuration(saved: SavedRun, options: Options, engine: str, given: Sequenc
 
 
 def tolerance_of(options: Options, cfg: Config) -> Optional[float]:
-    """Give the success tolerance to hold, m; None where the task has no curriculum.
+    """Return the success tolerance to hold, m; None where the task has no curriculum.
 
     Raises:
         ConfigError: if one is asked for where there is none.
@@ -113,7 +113,7 @@ def evaluate(saved: SavedRun, options: Options, cfg: Config, mode: str) -> List[
 def content(
     saved: SavedRun, cfg: Config, tolerance_m: Optional[float], found: Sequence[Result]
 ) -> Dict[str, Any]:
-    """Give what the JSON file holds: where the agents are from and what they reached."""
+    """Return what the JSON file holds: where the agents are from and what they reached."""
     return {
         "checkpoint": str(saved.file),
         "iteration": saved.state["iteration"],

@@ -55,7 +55,7 @@ class Result(NamedTuple):
         return share_interval(num, len(self.episodes))
 
     def as_plain(self) -> Dict[str, Any]:
-        """Give everything as plain types, every episode included; null where nothing is known."""
+        """Return everything as plain types, every episode included; null where nothing is known."""
         rate = self.success_rate
         return {
             "engine": self.engine,

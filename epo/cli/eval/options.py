@@ -110,7 +110,7 @@ def modes_of(options: Options, saved: SavedRun) -> List[str]:
 
 
 def num_worlds(options: Options, num_agents: int) -> int:
-    """Give the worlds of each agent: never more than episodes, each plays an equal share."""
+    """Return the worlds of each agent: never more than episodes, each plays an equal share."""
     if options.num_worlds is not None:
         return min(options.num_worlds, options.episodes)
     return max(1, min(options.episodes, MAX_WORLDS // num_agents))

@@ -27,7 +27,7 @@ def manifest(
     file: Path,
     difference: Optional[float],
 ) -> Dict[str, Any]:
-    """Give the content of the manifest, plain types.
+    """Return the content of the manifest, plain types.
 
     Args:
         saved: where the policy is from.

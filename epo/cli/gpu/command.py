@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def default_folder(device: str) -> Path:
-    """Give the folder of a device's results."""
+    """Return the folder of a device's results."""
     if device == "cpu":
         return ROOT / "runs" / "gpu_cpu"
     name = device_name(device).partition(": ")[2]

@@ -41,17 +41,17 @@ class Ledger:
         return not job.is_endless and self.entry(step.name, job.name).get("state") == DONE
 
     def entry(self, step: str, job: str) -> Dict[str, Any]:
-        """Give what is known of a job: `state`, `seconds`, `rows`, ...; nothing if it never ran."""
+        """Return what is known of a job (`state`, `seconds`, ...); nothing if it never ran."""
         return self._entries.get(f"{step}/{job}", {})
 
     def entries(self, step: str) -> Dict[str, Dict[str, Any]]:
-        """Give what is known of all jobs of a step, by name."""
+        """Return what is known of all jobs of a step, by name."""
         prefix = f"{step}/"
         found = {k: v for k, v in self._entries.items() if k.startswith(prefix)}
         return {name[len(prefix) :]: entry for name, entry in found.items()}
 
     def rows(self, step: str) -> List[Dict[str, Any]]:
-        """Give all numbers of a step; each row says which `job` it is of."""
+        """Return all numbers of a step; each row says which `job` it is of."""
         return [
             {"job": name, **row}
             for name, entry in self.entries(step).items()

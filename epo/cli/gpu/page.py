@@ -137,7 +137,7 @@ def text(ledger: Ledger, steps: Sequence[Step], title: str, device: str) -> str:
 
 
 def described(rows: Sequence[Dict[str, Any]]) -> List[str]:
-    """Give the machine as a list: versions, device, findings."""
+    """Return the machine as a list: versions, device, findings."""
     lines = []
     for row in rows:
         versions = row.get("versions", {})
@@ -165,7 +165,7 @@ def outcome(ledger: Ledger, step: Step) -> List[str]:
 
 
 def flat(rows: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """Give one row for each measurement: some benches print several in one line."""
+    """Return one row for each measurement: some benches print several in one line."""
     found: List[Dict[str, Any]] = []
     for row in rows:
         inner = row.get("rows", row.get("peers"))
@@ -178,7 +178,7 @@ def flat(rows: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
 
 
 def table(shape: Table, rows: Sequence[Dict[str, Any]]) -> List[str]:
-    """Give the lines of a table in Markdown."""
+    """Return the lines of a table in Markdown."""
     heads = [head for head, _ in shape.columns]
     lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     for row in rows:
@@ -199,6 +199,6 @@ def shown(value: Any) -> str:
 
 
 def _last_setting(row: Dict[str, Any]) -> str:
-    """Give the compared setting of a row of `bench sim`: graph or threads."""
+    """Return the compared setting of a row of `bench sim`: graph or threads."""
     names = ("engine.graph", "engine.num_threads")
     return next((line for line in row.get("settings", []) if line.startswith(names)), "")

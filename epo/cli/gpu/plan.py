@@ -110,7 +110,7 @@ ON_CPU = Sizes(
 
 
 def sizes(device: str) -> Sizes:
-    """Give the sizes for a device: those of a GPU, or toys."""
+    """Return the sizes for a device: those of a GPU, or toys."""
     if device == "cpu":
         return ON_CPU
     return ON_CUDA._replace(device=device)

@@ -103,7 +103,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _rows(lines: List[str]) -> List[Dict[str, Any]]:
-    """Give every line that is a JSON object; one that spans all lines counts, too."""
+    """Return every line that is a JSON object; one that spans all lines counts, too."""
     rows = []
     for line in lines:
         if line.startswith("{"):

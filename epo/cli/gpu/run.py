@@ -63,7 +63,7 @@ def train(folder: Path, settings: Sequence[str]) -> None:
 
 
 def measured(rows: List[Dict[str, str]]) -> Row:
-    """Give medians of the iterations' times, and the last numbers of the run.
+    """Return medians of the iterations' times, and the last numbers of the run.
 
     Raises:
         ConfigError: if there was no iteration.

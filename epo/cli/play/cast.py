@@ -66,7 +66,7 @@ class Cast:
 
 
 def population_of(cfg: Config) -> int:
-    """Give the number of agents in a checkpoint of a run.
+    """Return the number of agents in a checkpoint of a run.
 
     One of separate networks holds one of them, the leader's.
     """
@@ -76,7 +76,7 @@ def population_of(cfg: Config) -> int:
 def shown_agents(
     agent: str, population: int, name: str = "agent", most: int = MAX_AGENTS
 ) -> List[int]:
-    """Give the indices of the agents that `agent` means.
+    """Return the indices of the agents that `agent` means.
 
     Args:
         agent: `leader`, `all`, or indices with commas between them.

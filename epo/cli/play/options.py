@@ -94,14 +94,14 @@ def check(options: Options) -> None:
 
 
 def num_steps(options: Options, episode_length: Optional[int]) -> int:
-    """Give the number of control steps to play."""
+    """Return the number of control steps to play."""
     if options.steps is not None:
         return options.steps
     return min(episode_length or MAX_STEPS, MAX_STEPS) if options.video else 0
 
 
 def frame_rate(options: Options, control_dt_s: float) -> float:
-    """Give the frames per second of a video, by default one of every n-th control step."""
+    """Return the frames per second of a video, by default one of every n-th control step."""
     if options.fps is not None:
         return options.fps
     rate_hz = 1.0 / control_dt_s

@@ -30,7 +30,7 @@ class Condition(NamedTuple):
     number: str = "final"
 
     def of(self, curve: Curve) -> float:
-        """Give the number that is compared of a run's curve."""
+        """Return the number that is compared of a run's curve."""
         return getattr(curve, self.number)(self.axis, self.limit)
 
 
@@ -77,7 +77,7 @@ def conditions(study: StudyCfg, outcomes: Sequence[Outcome]) -> List[Condition]:
 
 
 def samples(condition: Condition, arm: str, outcomes: Sequence[Outcome]) -> List[float]:
-    """Give one number per training seed: of the metric, up to the end of the condition's axis."""
+    """Return one number per training seed: of the metric, up to the end of the condition's axis."""
     finals = (
         condition.of(outcome.curve)
         for outcome in outcomes

@@ -89,7 +89,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def adapt(study: StudyCfg, options: StudyOptions) -> StudyCfg:
-    """Give the study with the sizes that the command line asks for.
+    """Return the study with the sizes that the command line asks for.
 
     Raises:
         ConfigError: if one of them is impossible.
@@ -115,7 +115,7 @@ def adapt(study: StudyCfg, options: StudyOptions) -> StudyCfg:
 
 
 def _chosen(option: str, given: Optional[str], known: Iterable[str]) -> List[str]:
-    """Give the names that an option lists, or all.
+    """Return the names that an option lists, or all.
 
     Raises:
         ConfigError: if one of them does not exist.

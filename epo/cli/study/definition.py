@@ -88,7 +88,7 @@ class StudyCfg:
     """Environments whose curves are drawn; None: all of them."""
 
     def arms_of(self, environment: str) -> Dict[str, List[str]]:
-        """Give the arms that are run on an environment, name -> overrides."""
+        """Return the arms that are run on an environment, name -> overrides."""
         chosen = self.environments[environment].arms
         return {name: s for name, s in self.arms.items() if chosen is None or name in chosen}
 

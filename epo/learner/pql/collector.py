@@ -95,7 +95,7 @@ class ReplayCollector:
         self._observation = step.observation.clone()
 
     def read_scalars(self) -> Dict[str, Tensor]:
-        """Give the state of the task and of the exploration, name -> [] tensor."""
+        """Return the state of the task and of the exploration, name -> [] tensor."""
         if not self.exploration.is_mixed:
             return dict(self.scalars)
         return {**self.scalars, **self.returns.read()}
@@ -107,7 +107,7 @@ class ReplayCollector:
         return self.exploration.perturb(self.act(observation), self.num_steps)
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give everything that changes between two control steps, but for the environments."""
+        """Return everything that changes between two control steps, but for the environments."""
         return {
             "observation": self._observation.clone(),
             "num_steps": self.num_steps,

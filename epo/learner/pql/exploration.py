@@ -14,7 +14,7 @@ NUM_QUARTILES = 4
 
 
 def mixed_sigmas(num_envs: int, min_sigma: float, max_sigma: float) -> Tensor:
-    """Give every environment a standard deviation of its own, [N], evenly spaced.
+    """Return a standard deviation for every environment, [N], evenly spaced.
 
     Source: PQL (arXiv 2307.12983), mixed exploration: some environments stay near the policy
         while others try what it never would; no schedule has to be tuned.
@@ -25,7 +25,7 @@ def mixed_sigmas(num_envs: int, min_sigma: float, max_sigma: float) -> Tensor:
 def scheduled_sigma(
     kind: str, step: int, *, min_sigma: float, max_sigma: float, decay_steps: int
 ) -> float:
-    """Give the standard deviation of all environments at a control step.
+    """Return the standard deviation of all environments at a control step.
 
     Args:
         kind: `constant` (max_sigma), or `linear` or `exponential` from max_sigma to min_sigma.
@@ -76,7 +76,7 @@ class Exploration:
         return (action + self.sigma(step) * noise).clamp(-1.0, 1.0)
 
     def sigma(self, step: int) -> float:
-        """Give the mean standard deviation over the environments at a control step."""
+        """Return the mean standard deviation over the environments at a control step."""
         cfg = self.cfg
         if self.is_mixed:
             return 0.5 * (cfg.min_sigma + cfg.max_sigma)
@@ -116,7 +116,7 @@ class QuartileReturns:
         self._return = torch.where(done, 0.0, self._return)
 
     def read(self) -> Dict[str, Tensor]:
-        """Give the means by name, [] each, task units; NaN where no episode has ended yet."""
+        """Return the means by name, [] each, task units; NaN where no episode has ended yet."""
         # A mask as an index would make the host wait for the number of rows.
         return {
             f"exploration/return_quartile_{i + 1}": torch.where(
@@ -126,7 +126,7 @@ class QuartileReturns:
         }
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give everything that changes."""
+        """Return everything that changes."""
         return {"return": self._return.clone(), "last": self._last.clone()}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:

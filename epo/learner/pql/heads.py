@@ -27,23 +27,23 @@ class Head(Protocol):
     width: int
 
     def value(self, output: Tensor) -> Tensor:
-        """Give both critics' values [2, B]."""
+        """Return both critics' values [2, B]."""
         ...
 
     def target(self, output: Tensor, reward_sum: Tensor, bootstrap: Tensor) -> Tensor:
-        """Give what the output at s, a should become, from the target critics' at s', a'."""
+        """Return what the output at s, a should become, from the target critics' at s', a'."""
         ...
 
     def target_value(self, target: Tensor) -> Tensor:
-        """Give the value [B] that a target stands for."""
+        """Return the value [B] that a target stands for."""
         ...
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Give the loss [B] of both critics."""
+        """Return the loss [B] of both critics."""
         ...
 
     def diagnostics(self, target: Tensor) -> Dict[str, Tensor]:
-        """Give further numbers about targets, name -> []."""
+        """Return further numbers about targets, name -> []."""
         ...
 
 
@@ -53,23 +53,23 @@ class ScalarHead:
     width = 1
 
     def value(self, output: Tensor) -> Tensor:
-        """Give both critics' values [2, B]."""
+        """Return both critics' values [2, B]."""
         return output.squeeze(-1)
 
     def target(self, output: Tensor, reward_sum: Tensor, bootstrap: Tensor) -> Tensor:
-        """Give the value target [B]."""
+        """Return the value target [B]."""
         return double_q_target(self.value(output), reward_sum, bootstrap)
 
     def target_value(self, target: Tensor) -> Tensor:
-        """Give the target [B] itself."""
+        """Return the target [B] itself."""
         return target
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Give the squared error [B]."""
+        """Return the squared error [B]."""
         return squared_error(self.value(output), target)
 
     def diagnostics(self, target: Tensor) -> Dict[str, Tensor]:
-        """Give nothing."""
+        """Return nothing."""
         return {}
 
 
@@ -90,30 +90,30 @@ class DistributionalHead:
         self.is_elementwise = cfg.distributional_loss == "elementwise_min_bce"
 
     def value(self, output: Tensor) -> Tensor:
-        """Give the means [2, B] of both critics' distributions."""
+        """Return the means [2, B] of both critics' distributions."""
         return output.softmax(-1) @ self.atoms
 
     def target(self, output: Tensor, reward_sum: Tensor, bootstrap: Tensor) -> Tensor:
-        """Give the mass [B, D] that both critics should have."""
+        """Return the mass [B, D] that both critics should have."""
         mass = project(output.softmax(-1), reward_sum, bootstrap, self.atoms)
         if self.is_elementwise:
             return elementwise_minimum(mass)
         return lesser_distribution(mass, self.atoms)
 
     def target_value(self, target: Tensor) -> Tensor:
-        """Give the mean [B] of a target."""
+        """Return the mean [B] of a target."""
         return target @ self.atoms
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Give the cross entropy [B]."""
+        """Return the cross entropy [B]."""
         loss = binary_cross_entropy if self.is_elementwise else cross_entropy
         return loss(output, target)
 
     def diagnostics(self, target: Tensor) -> Dict[str, Tensor]:
-        """Give the mass at the edges: values beyond the atoms end there."""
+        """Return the mass at the edges: values beyond the atoms end there."""
         return {"q/edge_low": target[:, 0].mean(), "q/edge_high": target[:, -1].mean()}
 
 
 def make_head(cfg: PqlCfg, device: torch.device) -> Head:
-    """Give the head that `algo.pql.critic` names."""
+    """Return the head that `algo.pql.critic` names."""
     return DistributionalHead(cfg, device) if cfg.critic == "distributional" else ScalarHead()

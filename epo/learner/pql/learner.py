@@ -31,7 +31,7 @@ class Means:
         self._rows.append(torch.stack(list(row.values())).detach())
 
     def read(self) -> Dict[str, Tensor]:
-        """Give the means by name, nothing without rows, and start again."""
+        """Return the means by name, nothing without rows, and start again."""
         rows, self._rows = self._rows, []
         return dict(zip(self._names, torch.stack(rows).mean(dim=0).unbind())) if rows else {}
 
@@ -92,7 +92,7 @@ class QLearner:
 
     @torch.no_grad()
     def act(self, observation: Tensor) -> Tensor:
-        """Give the actions [N, A] of `policy` for raw observations [N, O], without noise."""
+        """Return the actions [N, A] of `policy` for raw observations [N, O], without noise."""
         return self.policy(self.networks.normalizer(observation))
 
     def update_critic(self, batch: Batch) -> None:
@@ -145,7 +145,7 @@ class QLearner:
 
     @torch.no_grad()
     def targets(self, batch: Batch) -> Tensor:
-        """Give what the critics should predict for a batch."""
+        """Return what the critics should predict for a batch."""
         observation = self.networks.normalizer(batch.next_observation)
         action = self.policy(observation)
         noise = torch.randn(
@@ -158,7 +158,7 @@ class QLearner:
         return self.head.target(output, batch.reward_sum, batch.bootstrap)
 
     def read_metrics(self) -> Dict[str, Tensor]:
-        """Give the means since the last call, name -> [] tensor; nothing without updates."""
+        """Return the means since the last call, name -> [] tensor; nothing without updates."""
         return {**self._critic_means.read(), **self._actor_means.read()}
 
     def _make_adamw(self, network: nn.Module) -> torch.optim.AdamW:
@@ -187,7 +187,7 @@ class QLearner:
             self.policy.load_state_dict(self.networks.actor.state_dict())
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give everything that changes but the networks and the replay buffer."""
+        """Return everything that changes but the networks and the replay buffer."""
         return {
             "critic_optimizer": self.critic_optimizer.state_dict(),
             "actor_optimizer": self.actor_optimizer.state_dict(),

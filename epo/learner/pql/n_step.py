@@ -69,7 +69,7 @@ def one_step(observation: Tensor, action: Tensor, step: Step, reward_scale: floa
 
 
 def n_step_transition(steps: Sequence[OneStep], gamma: float) -> Transition:
-    """Give the transition that begins with the first of n successive steps.
+    """Return the transition that begins with the first of n successive steps.
 
     The window ends at the first end of an episode in it, whether terminated or truncated, and
     before the first step that is no experience: it never reaches into another episode.
@@ -117,7 +117,7 @@ class NStepWindow:
         return n_step_transition(list(self._steps), self.gamma)
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give the steps, oldest first."""
+        """Return the steps, oldest first."""
         return {"steps": [tuple(step) for step in self._steps]}
 
     def load_state_dict(self, state: Dict[str, Any], device: torch.device) -> None:

@@ -36,7 +36,7 @@ class Actor(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(width, action_dim))
 
     def forward(self, observation: Tensor) -> Tensor:
-        """Give the action without noise."""
+        """Return the action without noise."""
         return self.layers(observation).tanh()
 
 
@@ -81,7 +81,7 @@ class Critic(nn.Module):
         )
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:
-        """Give the heads' numbers [2, B, D]."""
+        """Return the heads' numbers [2, B, D]."""
         x = torch.cat([observation, action], dim=-1).expand(NUM_HEADS, -1, -1)
         *hidden, last = self.layers
         for layer in hidden:
@@ -120,7 +120,7 @@ class Networks(nn.Module):
 
     @torch.no_grad()
     def act(self, observation: Tensor) -> Tensor:
-        """Give the actions [B, A] for raw observations [B, O], without noise."""
+        """Return the actions [B, A] for raw observations [B, O], without noise."""
         return self.actor(self.normalizer(observation))
 
     @torch.no_grad()

@@ -24,7 +24,7 @@ class Ratio:
         return due
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give the credit."""
+        """Return the credit."""
         return {"credit": self._credit, "denominator": self._ratio.denominator}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:

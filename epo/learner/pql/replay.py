@@ -31,7 +31,7 @@ class Batch(NamedTuple):
 
 
 def bytes_per_transition(observation_dim: int, action_dim: int, dtype: torch.dtype) -> int:
-    """Give the memory that one transition takes: two observations, an action, two numbers."""
+    """Return the memory that one transition takes: two observations, an action, two numbers."""
     return 2 * observation_dim * torch.finfo(dtype).bits // 8 + 4 * (action_dim + 2)
 
 
@@ -115,7 +115,7 @@ class Replay:
         return torch.minimum((u * self.size).long(), self.size - 1).clamp(min=0)
 
     def state_dict(self, with_contents: bool) -> Dict[str, Any]:
-        """Give the transitions, or, without contents, nothing."""
+        """Return the transitions, or, without contents, nothing."""
         if not with_contents:
             return {}
         size = int(self.size)

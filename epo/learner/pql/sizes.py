@@ -75,12 +75,12 @@ def choose_sizes(cfg: PqlCfg, spec: EnvSpec, device: torch.device) -> Sizes:
 
 
 def auto_batch_size(num_envs: int) -> int:
-    """Give the batch size that keeps the published number of uses of a transition."""
+    """Return the batch size that keeps the published number of uses of a transition."""
     return min(PUBLISHED_BATCH, max(MIN_BATCH, PUBLISHED_BATCH * num_envs // PUBLISHED_ENVS))
 
 
 def auto_capacity(num_envs: int, most: int) -> int:
-    """Give the capacity for the published history of control steps, at most `most`.
+    """Return the capacity for the published history of control steps, at most `most`.
 
     It is at least N, whatever `most` is: whether that fits is another question.
     """
@@ -89,7 +89,7 @@ def auto_capacity(num_envs: int, most: int) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Give the memory of `device` that is free for this process."""
+    """Return the memory of `device` that is free for this process."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     limits = (_free_in_container(*files) for files in _CONTAINER_LIMITS)
@@ -120,7 +120,7 @@ def _check_capacity(
 
 
 def _free_on_host() -> int:
-    """Give the free memory of the machine; where that is unknown, all of it."""
+    """Return the free memory of the machine; where that is unknown, all of it."""
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         for line in meminfo.read_text().splitlines():
@@ -130,7 +130,7 @@ def _free_on_host() -> int:
 
 
 def _free_in_container(limit: str, used: str) -> Optional[int]:
-    """Give what a container's limit leaves; None without one. The arguments are files."""
+    """Return what a container's limit leaves; None without one. The arguments are files."""
     try:
         return int(Path(limit).read_text()) - int(Path(used).read_text())
     except (OSError, ValueError):  # no container, or "max"

@@ -65,7 +65,7 @@ class RlGamesAgent:
         return metrics
 
     def weights(self) -> Dict[str, Any]:
-        """Give rl_games' own checkpoint: networks, statistics, optimiser, counters."""
+        """Return rl_games' own checkpoint: networks, statistics, optimiser, counters."""
         return self.agent.get_full_state_weights()
 
     def load_weights(self, weights: Dict[str, Any]) -> None:
@@ -77,7 +77,7 @@ class RlGamesAgent:
         self.agent.set_weights(weights)
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give what `weights` lacks: step size, position in the episodes, torch's random numbers.
+        """Return what `weights` lacks: step size, position in the episodes, torch's random numbers.
 
         rl_games draws from torch's global generators.
         """
@@ -122,7 +122,7 @@ class RlGamesPolicy:
 
     @torch.no_grad()
     def act(self, observation: Tensor, is_first: Tensor) -> Tensor:
-        """Give the actions [N, A]; the memory of episodes that begin is empty."""
+        """Return the actions [N, A]; the memory of episodes that begin is empty."""
         keep = (~is_first).float().unsqueeze(-1)
         memory = tuple(state * keep for state in self._memory)  # [layers, N, H]
         output = self.model(
@@ -155,7 +155,7 @@ def build_model(params: Mapping[str, Any], spec: EnvSpec, device: torch.device) 
 
 
 class _Split(AlgoObserver):
-    """Give the time of an epoch to the sections `rollout` and `learn`."""
+    """Return the time of an epoch to the sections `rollout` and `learn`."""
 
     def __init__(self, stopwatch: Stopwatch) -> None:
         super().__init__()

@@ -61,7 +61,7 @@ class RlGamesEnv(IVecEnv):
         return step.observation, step.reward, step.terminated | is_cut, {"time_outs": is_cut}
 
     def get_env_info(self) -> Dict[str, Any]:
-        """Give the spaces."""
+        """Return the spaces."""
         observation, action = make_spaces(self.env.spec)
         return {
             "observation_space": observation,
@@ -73,7 +73,7 @@ class RlGamesEnv(IVecEnv):
 
 
 def make_spaces(spec: EnvSpec) -> Tuple[spaces.Space, spaces.Space]:
-    """Give the spaces of observations and actions, of the Gym that this rl_games uses."""
+    """Return the spaces of observations and actions, of the Gym that this rl_games uses."""
     observation = spaces.Box(-np.inf, np.inf, (spec.observation_dim,), np.float32)
     if spec.choices:
         return observation, spaces.Discrete(spec.choices[0])

@@ -77,7 +77,7 @@ def parameters(algo: AlgoCfg, spec: EnvSpec, device: str, seed: int) -> Dict[str
 
 
 def nested(leaves: Dict[str, Any]) -> Dict[str, Any]:
-    """Give dotted names as nested dictionaries."""
+    """Return dotted names as nested dictionaries."""
     tree: Dict[str, Any] = {}
     for name, value in leaves.items():
         *path, last = name.split(".")

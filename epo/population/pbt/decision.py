@@ -81,7 +81,7 @@ class Decision:
 
     @property
     def changes(self) -> Dict[str, List[float]]:
-        """Give old and new value of the settings that differ."""
+        """Return old and new value of the settings that differ."""
         return {
             name: [self.before[name], value]
             for name, value in self.settings.items()
@@ -89,7 +89,7 @@ class Decision:
         }
 
     def to_row(self, iteration: int, frames: int, generation: int) -> Dict[str, Any]:
-        """Give the row of `generations.csv`: numbers and text; lists are JSON text."""
+        """Return the row of `generations.csv`: numbers and text; lists are JSON text."""
         return {
             "iteration": iteration,
             "frames": frames,
@@ -122,7 +122,7 @@ def rank(objective: Sequence[float], cfg: PbtCfg) -> Ranking:
 
 
 def trimmed_std(objective: Sequence[float]) -> float:
-    """Give the standard deviation (of a population) without the lowest fifth, rounded down."""
+    """Return the standard deviation (of a population) without the lowest fifth, rounded down."""
     kept = sorted(objective)[int(_DROPPED * len(objective)) :]
     if not kept:
         return 0.0

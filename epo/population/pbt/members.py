@@ -34,7 +34,7 @@ class Bookkeeping:
             self.best_seen = objective
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give everything as plain values."""
+        """Return everything as plain values."""
         return asdict(self)
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
@@ -88,7 +88,7 @@ class Clock:
         return max(0, (begun + 1) * self.interval_frames - frames)
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give everything that changes."""
+        """Return everything that changes."""
         return {"iteration": self.iteration}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ class Clock:
         return self.now
 
     def spend(self, seconds: float) -> Any:
-        """Give a method that takes so long."""
+        """Return a method that takes so long."""
 
         def method(*_: Any, **__: Any) -> None:
             self.now += seconds

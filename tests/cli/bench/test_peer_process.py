@@ -34,7 +34,7 @@ def small() -> Comparison:
 
 @pytest.fixture()
 def script(small: Comparison) -> str:
-    """Give a worker that does the right work and answers with made-up times."""
+    """Return a worker that does the right work and answers with made-up times."""
     work = {name: value for name, value in small.work.items() if name != "gradient_steps"}
     found = SCRIPT.replace("WORK", repr(work)).replace("ANSWER", "{}")
     return found.replace("STEPS", str(small.work["gradient_steps"]))

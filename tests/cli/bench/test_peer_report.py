@@ -11,7 +11,7 @@ from epo.cli.bench.report import ratio_text
 
 
 def turns(*rates: List[float]) -> List[Turn]:
-    """Give turns of epo, rl_games and rl_games_our_openmp, as far as there are rates."""
+    """Return turns of epo, rl_games and rl_games_our_openmp, as far as there are rates."""
     names = ("epo", "rl_games", "rl_games_our_openmp")
     return [
         {

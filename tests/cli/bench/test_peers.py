@@ -24,7 +24,7 @@ class FakePeer:
         self.name, self._order = name, order
 
     def turn(self) -> Dict[str, Any]:
-        """Give a row."""
+        """Return a row."""
         self._order.append(self.name)
         times = {"rollout_s": 1.0, "update_s": 2.0, "peak_mem_mb": 3.0}
         return {"samples_per_s": RATES[self.name], "precision": "fp32", "versions": {}, **times}

@@ -21,7 +21,7 @@ SMALL = ("num_envs=64", "algo.network.lstm_units=8", "algo.network.mlp_units=[6,
 
 
 def row_of(command: List[str]) -> Row:
-    """Give a row such as `bench learn` would print for its arguments."""
+    """Return a row such as `bench learn` would print for its arguments."""
     settings: Dict[str, Any] = dict(word.split("=", 1) for word in command[5:])
     numbers = ("samples_per_s_min", "samples_per_s_max", "trained_samples_per_s", "rollout_s")
     return {

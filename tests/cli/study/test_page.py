@@ -25,7 +25,7 @@ SOURCE = Provenance("python -m epo study tiny", "cpu: abacus; Python 3", {}, "")
 
 
 def outcome(arm: str, seed: int, final: float, seconds: float = 10.0) -> Outcome:
-    """Give a run that rises in a straight line over ten iterations of 64 frames."""
+    """Return a run that rises in a straight line over ten iterations of 64 frames."""
     steps = range(1, 11)
     curve = Curve(
         frames=[64.0 * i for i in steps],

@@ -72,7 +72,7 @@ def load(folder: Path, text: str = TINY) -> StudyCfg:
 def pretend(
     started: List[str], final: Callable[[Run], float] = lambda run: 1.0, failing: Sequence[str] = ()
 ) -> Callable[[Run], Job]:
-    """Give a stand-in for `execution.start`.
+    """Return a stand-in for `execution.start`.
 
     Args:
         started: gets the names of the runs, in their order.

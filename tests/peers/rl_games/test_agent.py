@@ -21,7 +21,7 @@ KINDS = ("mlp", "lstm")
 
 
 def names(kind: str, num_layers: int) -> Dict[str, str]:
-    """Give our parameters' names in rl_games' network."""
+    """Return our parameters' names in rl_games' network."""
     found = {"log_std": "sigma"}
     layers = {"mean_head": "mu", "value_head": "value"}
     layers.update({f"mlp.{i}": f"actor_mlp.{2 * i}" for i in range(num_layers)})  # ELUs between
@@ -35,7 +35,7 @@ def names(kind: str, num_layers: int) -> Dict[str, str]:
 
 
 def pairs(kind: str, ours: Any, theirs: Any) -> List[List[Tensor]]:
-    """Give corresponding parameters; every parameter has a partner of the same size."""
+    """Return corresponding parameters; every parameter has a partner of the same size."""
     own = dict(ours.model.named_parameters())
     other = dict(theirs.agent.agent.model.a2c_network.named_parameters())
     partner = names(kind, num_layers=2)

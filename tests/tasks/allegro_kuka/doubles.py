@@ -92,7 +92,7 @@ class StillSim:
         self.site_pos[:, 0], self.site_quat[:, 0] = pose[:, :3], pose[:, 3:]
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give all read members."""
+        """Return all read members."""
         names = ("joint_pos", "joint_vel", "object_pose", "site_pos", "site_quat")
         names += ("site_linvel", "site_angvel", "bad")
         return {name: getattr(self, name).clone() for name in names}
@@ -122,7 +122,7 @@ class DriftingSim(StillSim):
         self.object_pose[:, :3] = self.site_pos[:, 0]
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give all read members and the generator."""
+        """Return all read members and the generator."""
         return {"members": super().state_dict(), "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
@@ -203,16 +203,16 @@ class GoldenDraws:
         return torch.from_numpy(series[min(self.t, len(series) - 1)])[rows]
 
     def start(self, rows: Rows) -> Start:
-        """Give the robot state of the resets at the start of step t."""
+        """Return the robot state of the resets at the start of step t."""
         names = ("reset_joint_pos", "reset_joint_vel", "force_prob")
         return Start(*(self._at(name, rows) for name in names))
 
     def object_pose(self, rows: Rows) -> Tensor:
-        """Give the spawns at the start of step t."""
+        """Return the spawns at the start of step t."""
         return self._pose("spawn_object", rows)
 
     def goal_pose(self, rows: Rows) -> Tensor:
-        """Give the goals of step t."""
+        """Return the goals of step t."""
         return self._pose("goal", rows)
 
     def _pose(self, name: str, rows: Rows) -> Tensor:
@@ -220,14 +220,14 @@ class GoldenDraws:
         return torch.cat((self._at(f"{name}_pos", rows), quat), dim=-1)
 
     def force(self, probability: Tensor) -> Tuple[Tensor, Tensor]:
-        """Give the hits and draws of step t, and go on: what is placed now is of step t + 1."""
+        """Return the hits and draws of step t, and go on: what is placed now is of step t + 1."""
         torch.testing.assert_close(probability, self._at("force_prob"), rtol=0, atol=0)
         drawn = self._at("force_hit"), self._at("force_draw")
         self.t += 1
         return drawn
 
     def state_dict(self) -> Dict[str, Any]:
-        """Give the step."""
+        """Return the step."""
         return {"t": self.t}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:

@@ -41,14 +41,14 @@ def alone():
 
 
 def distance(bucket, start, direction) -> float:
-    """Give how far a ray goes from `start`, relative to the axis at the underside; m."""
+    """Return how far a ray goes from `start`, relative to the axis at the underside; m."""
     model, data = bucket
     origin, hit = np.add(start, (0.0, 10.0, 0.0)), np.zeros(1, np.int32)
     return mujoco.mj_ray(model, data, origin, np.array(direction), None, 1, -1, hit)
 
 
 def side_m(ends, height: float, bottom: float) -> float:
-    """Give the original's distance from the axis to a side at `height`, m."""
+    """Return the original's distance from the axis to a side at `height`, m."""
     share = (height - bottom) / (HEIGHT_M - bottom)
     return (ends[0] + share * (ends[1] - ends[0])) * cos(pi / 12)
 

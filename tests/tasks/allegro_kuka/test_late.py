@@ -29,7 +29,7 @@ def act(env) -> Step:
 
 
 def partial_of(step: Step) -> Tensor:
-    """Give which episodes of a step are partial."""
+    """Return which episodes of a step are partial."""
     assert step.is_partial is not None
     return step.is_partial
 

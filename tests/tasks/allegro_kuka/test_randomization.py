@@ -32,7 +32,7 @@ def worlds(num_envs: int, *overrides: str, seed: int = 0, name: str = REORIENTAT
 
 
 def disturbances(num_envs: int, *overrides: str, seed: int = 0) -> Disturbances:
-    """Give noise and latency of a one-arm task after the first reset."""
+    """Return noise and latency of a one-arm task after the first reset."""
     made = make_disturbances(task_cfg(REORIENTATION, *overrides), num_envs, CPU, seed)
     assert made is not None
     made.restart(ALL, torch.ones(num_envs, dtype=torch.bool))

@@ -109,7 +109,7 @@ def push_target(step: int) -> Tensor:
 
 
 def uprightness(wall_pose: Tensor) -> Tensor:
-    """Give the cosine of the tilt [N] of a wall at `wall_pose` [N, 7] wxyz."""
+    """Return the cosine of the tilt [N] of a wall at `wall_pose` [N, 7] wxyz."""
     return 1 - 2 * wall_pose[:, 4:6].square().sum(1)
 
 

@@ -16,7 +16,7 @@ NAMES = sorted(schema.name for schema in SCHEMAS)
 
 
 def settings(task: str, *overrides: str):
-    """Give the settings of a task as the command line would; composing them takes much longer."""
+    """Return the settings of a task as the command line would; composing them takes much longer."""
     (schema,) = (schema for schema in SCHEMAS if schema.name == task)
     given = OmegaConf.from_dotlist(list(overrides)).get("task", {})
     return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), given))

@@ -30,7 +30,7 @@ def random_half_size(num_envs: int, seed: int = 0) -> Tensor:
 
 
 def on_table(sim: Simulator, half_size: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Give arguments of `set_state`: boxes 1 mm above the table, robots clear of their limits."""
+    """Return arguments of `set_state`: boxes 1 mm above the table, robots clear of their limits."""
     pose = sim.object_pose.clone()
     pose[:, 2] = 0.53 + 0.001 + half_size[:, 2].to(sim.device)
     posture = sim.joint_pos.clamp(sim.joint_lower + 0.05, sim.joint_upper - 0.05)
@@ -38,7 +38,7 @@ def on_table(sim: Simulator, half_size: Tensor) -> Tuple[Tensor, Tensor, Tensor,
 
 
 def in_the_air(sim: Simulator) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Give arguments of `set_state` that leave the robots and put the boxes far from them."""
+    """Return arguments of `set_state` that leave the robots and put the boxes far from them."""
     pose = sim.object_pose.clone()
     pose[:, :3] = torch.tensor([-1.0, -1.0, 2.0], device=sim.device)
     rest = torch.zeros(sim.num_envs, 6, device=sim.device)

@@ -151,7 +151,7 @@ def test_too_many_environments_are_refused():
 
 
 def partial_of(step: Step) -> Tensor:
-    """Give which episodes of a step are partial."""
+    """Return which episodes of a step are partial."""
     assert step.is_partial is not None
     return step.is_partial
 

@@ -45,7 +45,7 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_for_end(pids: Iterable[int], limit_s: float = 20.0) -> List[int]:
-    """Give those that are still alive after the limit."""
+    """Return those that are still alive after the limit."""
     end_s = time.monotonic() + limit_s
     pids = [int(pid) for pid in pids]
     while any(map(is_alive, pids)) and time.monotonic() < end_s:

@@ -142,7 +142,7 @@ class TaskDouble:
         return [self.goal_object_indices[env_ids]]
 
     def reset(self) -> Dict[str, Tensor]:
-        """Give the observation as it is, zeros at first, without simulating."""
+        """Return the observation as it is, zeros at first, without simulating."""
         self.obs_dict["obs"] = self.obs_buf
         return self.obs_dict
 
@@ -154,7 +154,7 @@ class TaskDouble:
         return self.obs_dict, ids
 
     def zero_actions(self) -> Tensor:
-        """Give actions that are zero."""
+        """Return actions that are zero."""
         return torch.zeros(self.num_envs, self.num_actions, device=self.rl_device)
 
     def step(self, actions: Tensor):
@@ -287,7 +287,7 @@ class TaskDouble:
             self.last_curriculum_update = self.frame_since_restart
 
     def observe_now(self) -> Tensor:
-        """Give the observation of this very state, with the books as they are."""
+        """Return the observation of this very state, with the books as they are."""
         return self._observe(self.progress_buf, self.rew_buf * 0)[0]
 
     def _compute_observations(self):

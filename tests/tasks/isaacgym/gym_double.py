@@ -38,7 +38,7 @@ class GymDouble:
         return handle
 
     def get_actor_index(self, env: int, handle: int, domain: int) -> int:
-        """Give the row of an actor in the root states."""
+        """Return the row of an actor in the root states."""
         places = [(actor["env"], actor["handle"]) for actor in self.actors]
         return places.index((env, handle))
 

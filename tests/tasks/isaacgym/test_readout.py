@@ -16,7 +16,7 @@ from tests.tasks.isaacgym.gym_double import BASES
 
 
 def frame(data: Dict[str, np.ndarray], t: int) -> Any:
-    """Give the tensors of Isaac Gym in step t of a recorded sequence of the original."""
+    """Return the tensors of Isaac Gym in step t of a recorded sequence of the original."""
     num, arms = len(data["object_scale"]), data["palm_pos"].shape[2]
     root = torch.zeros(num, arms + 1, 13)
     root[:, :arms, :3] = BASES[arms][:, :3]
@@ -39,7 +39,7 @@ def frame(data: Dict[str, np.ndarray], t: int) -> Any:
 
 
 def turned(observation: Tensor, like: Tensor, cfg: AllegroKukaCfg) -> Tensor:
-    """Give palm quaternions the sign that they have in `like`: the recording has w >= 0."""
+    """Flip palm quaternions to the sign that they have in `like`: the recording has w >= 0."""
     palm = observation[:, blocks(cfg.subtask, cfg.num_arms)["palm_body"]].unflatten(1, (-1, 10))
     other = like[:, blocks(cfg.subtask, cfg.num_arms)["palm_body"]].unflatten(1, (-1, 10))
     palm[..., :4] *= (palm[..., :4] * other[..., :4]).sum(-1, keepdim=True).sign()

@@ -2,5 +2,5 @@
 
 
 def unwrap_tensor(tensor):
-    """Give what the simulator takes: here the tensor itself."""
+    """Return what the simulator takes: here the tensor itself."""
     return tensor
