@@ -22,7 +22,7 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "plot": ("epo.cli.plot", "draw the learning curves of runs"),
     "replay": ("epo.cli.replay", "repeat the iteration that a run failed in"),
     "runs": (
-        "epo.cli.runs.command",
+        "epo.cli.past_runs.command",
         "list runs, compare their settings, delete what came to nothing",
     ),
     "study": ("epo.cli.study.command", "make all runs of a comparison and the page about them"),

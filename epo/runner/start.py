@@ -162,7 +162,7 @@ def limits_reached(cfg: Config, summary: Mapping[str, Any]) -> str:
 
 def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> Dict[str, str]:
     """Return the settings, but for the free ones, that differ, each with `seed=1, was 0`."""
-    old, new = _flat(saved), _flat(wanted)
+    old, new = flat(saved), flat(wanted)
     changes = {}
     for name in sorted({*old, *new}):
         before, now = old.get(name, UNKNOWN), new.get(name, UNKNOWN)
@@ -261,11 +261,12 @@ def _rule(name: str) -> str:
         return FIXED
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Dict[str, Any]:
-    flat: Dict[str, Any] = {}
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Dict[str, Any]:
+    """Return the settings of a nested configuration by their dotted names."""
+    settings: Dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{name}."))
+            settings.update(flat(value, f"{prefix}{name}."))
         else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+            settings[f"{prefix}{name}"] = value
+    return settings
