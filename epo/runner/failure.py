@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional
 
 import torch
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 from yaml import YAMLError
 
 from epo.config import Config, ConfigError
 from epo.envs import EnvSpec, Step, VecEnv
 from epo.record.recorder import Recorder
+from epo.record.yaml import read_yaml
 from epo.runner import checkpoint
 from epo.runner.fit import restore
 from epo.runner.flight_recorder import (
@@ -50,9 +49,9 @@ class SavedFailure:
         self.folder = folder
         try:
             self.report: Dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-            settings = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=False)
+            settings = read_yaml(folder / "config.yaml")
             assert isinstance(self.report, dict) and isinstance(settings, dict)
-        except (OSError, ValueError, AssertionError, YAMLError, OmegaConfBaseException) as error:
+        except (OSError, ValueError, AssertionError, YAMLError) as error:
             way_out = f"no folder of a failure ({one_line(error)}); name <run>/failure/<time>"
             raise ConfigError("folder", folder, way_out) from error
         self.settings: Dict[str, Any] = {str(name): value for name, value in settings.items()}

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from epo.config import Config, ConfigError
 from epo.quoting import short_path
 from epo.record.csv import GENERATIONS, METRICS, WARNINGS
 from epo.record.files import set_aside, write_text
+from epo.record.yaml import read_yaml
 from epo.redact import redact, redact_tree
 from epo.runner import checkpoint, provenance
 from epo.runner.folder_lock import FolderLock
@@ -66,8 +66,8 @@ class RunFolder:
         Texts such as `${oc.env:NAME}` are left as they are.
         """
         try:
-            config = OmegaConf.to_container(OmegaConf.load(self.config), resolve=False)
-        except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException):
+            config = read_yaml(self.config)
+        except (OSError, ValueError, RecursionError, YAMLError):
             return None
         if not isinstance(config, dict):
             return None
