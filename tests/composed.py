@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import os
+import pickle
+import shutil
+import sys
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Optional, Sequence, Tuple
 
+import hydra
+import omegaconf
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -17,6 +25,7 @@ from epo.cli.environment import CONFIG_DIR, register
 from epo.config import Config
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+CACHE = REPOSITORY / ".pytest_cache" / "compositions"
 
 
 def composed(*overrides: str) -> Config:
@@ -59,7 +68,33 @@ def _is_group(key: str) -> bool:
 
 @lru_cache(maxsize=None)
 def _base(config_name: str, groups: Tuple[str, ...]) -> DictConfig:
-    return _compose(config_name, list(groups))
+    """Put groups together, or take what any process of these tests put together before."""
+    name = hashlib.sha256("\0".join((config_name, *groups)).encode()).hexdigest()
+    path = _cache() / name
+    with suppress(OSError, EOFError, pickle.UnpicklingError):
+        return pickle.loads(path.read_bytes())
+    cfg = _compose(config_name, list(groups))
+    with suppress(OSError):
+        temporary = path.with_name(f"{name}.{os.getpid()}")
+        temporary.write_bytes(pickle.dumps(cfg))
+        os.replace(temporary, path)
+    return cfg
+
+
+@lru_cache(maxsize=None)
+def _cache() -> Path:
+    """Return a folder for this very state of all that configurations are made of."""
+    digest = hashlib.sha256(f"{sys.version} {hydra.__version__} {omegaconf.__version__}".encode())
+    for folder, suffix in (("cfg", "yaml"), ("epo", "py"), ("tasks", "py")):
+        for path in sorted((REPOSITORY / folder).rglob(f"*.{suffix}")):
+            digest.update(str(path.relative_to(REPOSITORY)).encode() + path.read_bytes())
+    cache = CACHE / digest.hexdigest()[:16]
+    for other in CACHE.glob("*"):
+        if other != cache:
+            shutil.rmtree(other, ignore_errors=True)
+    with suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+    return cache
 
 
 def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
