@@ -33,6 +33,7 @@ class Generation:
         reason: what made it happen.
         operator: how parents became a child.
         fitness: [K] at the decision, on the CPU, task units.
+        standard_error: [K] of the fitness, on the CPU, task units; infinite where unknown.
         replaced: R agent indices, best first.
         parents: two agent indices per child.
         child_ids: gene id per child.
@@ -47,6 +48,7 @@ class Generation:
     reason: str
     operator: str
     fitness: Tensor
+    standard_error: Tensor
     replaced: List[int]
     parents: List[Tuple[int, int]]
     child_ids: List[int]
@@ -68,6 +70,7 @@ class Generation:
             "child_ids": json.dumps(self.child_ids),
             "parent_ids": json.dumps(self.parent_ids),
             "fitness": json.dumps([round(float(value), 6) for value in self.fitness]),
+            "standard_error": json.dumps([round(float(v), 6) for v in self.standard_error]),
         }
 
 
@@ -156,7 +159,7 @@ class Evolution:
         self._judged_interval = self._window_interval = interval
         self.is_window_over = True
         is_worth, self.verdict = self._judge(fitness)
-        return self._generate(frames, fitness.fitness) if is_worth else None
+        return self._generate(frames, fitness) if is_worth else None
 
     @torch.no_grad()
     def apply(
@@ -232,9 +235,9 @@ class Evolution:
             return False, f"fitness gap {spread:.3g}{gap} is at most {least:.3g}"
         return True, f"fitness gap {spread:.3g}{gap} exceeds {least:.3g}"
 
-    def _generate(self, frames: int, fitness: Tensor) -> Generation:
+    def _generate(self, frames: int, measured: Fitness) -> Generation:
         """Draw one generation and enter it in the lineage."""
-        cfg = self.cfg
+        cfg, fitness = self.cfg, measured.fitness
         num_elites, num_replaced = num_roles(cfg, self.num_agents)
         random, standing = self._generator, fitness
         if cfg.ranking == "lot":
@@ -263,6 +266,7 @@ class Evolution:
             reason=self.verdict,
             operator=f"{cfg.parents}{by_lot}, {cfg.crossover}, sigma={cfg.mutation_sigma:g}",
             fitness=fitness,
+            standard_error=measured.standard_error,
             replaced=selection.replaced,
             parents=parents,
             child_ids=child_ids,

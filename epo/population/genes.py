@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
@@ -28,6 +29,22 @@ def gene_distance(genes: Tensor) -> GeneDistance:
         return GeneDistance(genes.new_zeros(()), genes.new_zeros(()))
     distance = torch.pdist(genes)  # [K, G] -> [K (K - 1) / 2]
     return GeneDistance(distance.mean(), distance.min())
+
+
+def gene_row(genes: Tensor, ids: List[int], fitness: Tensor) -> Dict[str, str]:
+    """Give the cells of `genes.csv` about a population, as JSON text.
+
+    Args:
+        genes: [K, G].
+        ids: gene id per agent.
+        fitness: [K] on the CPU, task units; NaN where unknown.
+    """
+    rounded = [[round(float(value), 5) for value in row] for row in genes.cpu()]
+    return {
+        "ids": json.dumps(ids),
+        "fitness": json.dumps([round(float(value), 6) for value in fitness]),
+        "genes": json.dumps(rounded, separators=(",", ":")),
+    }
 
 
 class Lineage:

@@ -1,6 +1,6 @@
 """Tables of a run: `metrics.csv` (one row per iteration), `generations.csv` (per generation).
 
-`warnings.csv` is written by `health`.
+`genes.csv` holds the genes now and then; `warnings.csv` is written by `health`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ from epo.terminal import say
 
 METRICS = "metrics.csv"
 GENERATIONS = "generations.csv"
+GENES = "genes.csv"
 WARNINGS = "warnings.csv"
+TABLES = (METRICS, GENERATIONS, GENES, WARNINGS)
+"""All tables of a run; each has a column `iteration`."""
 METRIC_COLUMNS = [
     "iteration",
     "frames",
@@ -58,6 +61,7 @@ MAX_WAITING = 20_000
 TAIL_BYTES = 256 * 1024
 """End of a table that holds its last row, whatever its columns."""
 GENERATION_COLUMNS = ["iteration", "frames", "replaced", "parents", "operator", "fitness"]
+GENE_COLUMNS = ["iteration", "frames", "generation", "ids", "fitness", "genes"]
 
 
 class CsvTable:
@@ -175,6 +179,13 @@ class GenerationsCsv(CsvTable):
         self.append(row)
 
 
+class GenesCsv(CsvTable):
+    """Table `genes.csv`: the genes whenever the population is judged, K lists of G numbers."""
+
+    def __init__(self, run_dir: Path) -> None:
+        super().__init__(run_dir / GENES, GENE_COLUMNS)
+
+
 def truncate(run_dir: Path, iteration: int) -> List[str]:
     """Drop what was recorded after `iteration`, and damaged lines, before a run is resumed.
 
@@ -184,9 +195,8 @@ def truncate(run_dir: Path, iteration: int) -> List[str]:
     Raises:
         ConfigError: if the folder cannot be written.
     """
-    tables = (METRICS, GENERATIONS, WARNINGS)
     try:
-        return [line for name in tables for line in _truncate(run_dir / name, iteration)]
+        return [line for name in TABLES for line in _truncate(run_dir / name, iteration)]
     except OSError as error:
         way_out = f"cannot be written ({error}); choose another run_dir"
         raise ConfigError("run_dir", run_dir, way_out) from error

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, List, Mapping, Optional, Sequence
+from typing import Any, Callable, List, Mapping, Optional, Sequence
 
 from epo.config import ConfigError, RecordCfg
+from epo.record.csv import GENERATIONS, METRICS, CsvTable, GenerationsCsv, GenesCsv, MetricsCsv
 from epo.record.guarded import Guarded
 from epo.record.progress import RunPlan
 from epo.record.sink import Sink
@@ -18,9 +19,14 @@ class Recorder:
     A sink that fails is guarded: it says so, and the run goes on without it. Metrics are host
     floats: the trainer makes one device-to-host transfer per iteration. NaN means that there is
     no value yet. In a distributed run only rank 0 records.
+
+    Args:
+        sinks: where rows go.
+        genes: table of the genes; None: nobody keeps them.
     """
 
-    def __init__(self, sinks: Sequence[Sink]) -> None:
+    def __init__(self, sinks: Sequence[Sink], genes: Optional[CsvTable] = None) -> None:
+        self._genes = genes
         self._sinks = [
             sink if isinstance(sink, Guarded) else Guarded(type(sink).__name__, sink)
             for sink in sinks
@@ -37,8 +43,15 @@ class Recorder:
         for sink in self._sinks:
             sink.generation(row)
 
+    def genes(self, row: Callable[[], Mapping[str, Any]]) -> None:
+        """Record the genes; without a table, `row` is not called: they stay on the device."""
+        if self._genes is not None:
+            self._genes.append(row())
+
     def close(self) -> None:
         """Close every sink, the last one first."""
+        if self._genes is not None:
+            self._genes.close()
         for sink in reversed(self._sinks):
             sink.close()
         self._sinks = []
@@ -87,7 +100,6 @@ def build_recorder(
         ConfigError: if a package is missing or W&B cannot start.
     """
     from epo.record.console import build_console
-    from epo.record.csv import GENERATIONS, METRICS, GenerationsCsv, MetricsCsv
     from epo.record.health import HealthWarnings, read_targets
 
     sinks: List[Sink] = [
@@ -124,4 +136,4 @@ def build_recorder(
     if console is not None:
         # Closed first: the screen is free again before W&B waits for its upload.
         sinks.append(Guarded("the console", console))
-    return Recorder(sinks)
+    return Recorder(sinks, GenesCsv(run_dir))

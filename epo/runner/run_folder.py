@@ -17,7 +17,7 @@ from yaml import YAMLError
 
 from epo.config import Config, ConfigError
 from epo.quoting import short_path
-from epo.record.csv import GENERATIONS, METRICS, WARNINGS
+from epo.record.csv import GENERATIONS, METRICS, TABLES
 from epo.record.files import set_aside, write_text
 from epo.record.yaml import read_yaml
 from epo.redact import redact, redact_tree
@@ -29,7 +29,7 @@ ROOT = Path("runs")
 STATUSES = ("finished", "interrupted", "failed")
 FILES = (
     *("config.yaml", "command.txt", "versions.json", "git.diff", "summary.json", ".order"),
-    *(METRICS, GENERATIONS, WARNINGS),
+    *TABLES,
 )
 FOLDERS = ("tensorboard", "checkpoints")
 
@@ -120,7 +120,7 @@ class RunFolder:
         """
         if state["iteration"] == self.saved_iteration:
             return
-        for name in (METRICS, GENERATIONS, WARNINGS):
+        for name in TABLES:
             _sync(self.path / name)
         checkpoint.save(self.last, state, keep)
         self.saved_iteration = state["iteration"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -17,7 +17,8 @@ from epo.models.actor_critic import ActorCritic
 from epo.models.distribution import make_distribution
 from epo.models.precision import trunk_dtype
 from epo.population import Evolution, gene_distance
-from epo.population.fitness import EpisodeReturns
+from epo.population.fitness import EpisodeReturns, Fitness
+from epo.population.genes import gene_row
 from epo.population.settings import trains_genes
 from epo.record.names import FRAMES_TO_GENERATION
 from epo.record.recorder import Recorder
@@ -144,8 +145,11 @@ class Trainer(Loop):
 
     def evolve(self, snapshot: Snapshot) -> None:
         """Let a generation happen if it is time, between two iterations."""
+        before = self.evolution.generation, list(self.evolution.lineage.ids)
         generation = self.evolution.step(self.frames, snapshot.fitness)
         replaced: Optional[Tensor] = None
+        if self.evolution.is_window_over or self.iteration == 1:
+            self._record_genes(snapshot.fitness, *before)
         if generation is not None and self.model.gene is not None:
             generation.iteration = self.iteration
             replaced = self.evolution.apply(generation, self.model.gene, self.model.log_std)
@@ -156,6 +160,14 @@ class Trainer(Loop):
             self.recorder.generation(generation.to_row())
         if self.evolution.is_window_over:
             self.tracker.start_window(replaced)
+
+    def _record_genes(self, fitness: Fitness, generation: int, ids: List[int]) -> None:
+        """Record the genes before they change: the fitness is theirs."""
+        gene = self.model.gene
+        if gene is not None:
+            where = {"iteration": self.iteration, "frames": self.frames, "generation": generation}
+            values = gene.detach()
+            self.recorder.genes(lambda: {**where, **gene_row(values, ids, fitness.fitness)})
 
     def _freeze_genes(self) -> None:
         """Let the genes follow the gradient, or no longer."""

@@ -329,6 +329,7 @@ def test_generation_row_holds_plain_values() -> None:
         "child_ids": "[4]",
         "parent_ids": "[[3, 2]]",
         "fitness": "[0.0, 1.0, 2.0, 3.5]",
+        "standard_error": "[0.0, 0.0, 0.0, 0.0]",
     }
     assert evolution.lineage.ids == [4, 1, 2, 3]
     assert json.loads(generation.to_row()["parents"]) == [[3, 2]]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any, List, Mapping
 
 import pytest
 import torch
 
 from epo.population import Fitness
+from epo.record.csv import GENES, GenesCsv, rows
 from epo.record.recorder import Recorder
 from epo.runner.seeds import derive_seed
 from epo.runner.snapshot import transfer
@@ -51,6 +54,28 @@ def make_trainer(sink: Rows, *overrides: str) -> Trainer:
     cpu = torch.device("cpu")
     env = registry.make(cfg.task, cfg.engine, cfg.num_envs, cpu, cfg.seed, cfg.num_agents)
     return Trainer(cfg, env, Recorder([sink]))
+
+
+def test_genes_are_recorded_before_a_generation_changes_them(tmp_path: Path):
+    trainer = make_trainer(Rows())
+    gene = trainer.model.gene
+    assert gene is not None
+    trainer.recorder = Recorder([], GenesCsv(tmp_path))
+    trainer.iterate()
+    first = gene.detach().clone()
+    while not trainer.evolution.generation:
+        trainer.iterate()
+    trainer.recorder.close()
+    table = list(rows(tmp_path / GENES))
+    assert table[0]["iteration"] == "1" and json.loads(table[-1]["ids"]) == [0, 1, 2, 3]
+    assert table[-1]["generation"] == "0" and table[-1]["iteration"] == str(trainer.iteration)
+    torch.testing.assert_close(
+        torch.tensor(json.loads(table[0]["genes"])), first, rtol=0, atol=1e-5
+    )
+    replaced = trainer.evolution.lineage.ids.index(4)
+    recorded = torch.tensor(json.loads(table[-1]["genes"]))
+    is_same = torch.isclose(recorded, gene.detach(), rtol=0.0, atol=1e-5).all(dim=1)
+    assert is_same.tolist() == [k != replaced for k in range(4)]
 
 
 def test_transfer_keeps_names_and_values_apart():
