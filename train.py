@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from epo.cli import environment
 from epo.cli.compose import one_line_errors, typed
+from epo.cli.guidance import HELP_FLAGS, help_text
 from epo.cli.multirun import is_multirun, run_in_process
 from epo.terminal import guard_streams
 
@@ -27,5 +28,8 @@ if __name__ == "__main__":
     guard_streams()
     environment.register()
     with one_line_errors():
-        environment.check(sys.argv[1:])
-    job()
+        if HELP_FLAGS & set(sys.argv[1:]):
+            print(help_text(environment.CONFIG_DIR))
+        else:
+            environment.check(sys.argv[1:])
+            job()

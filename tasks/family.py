@@ -42,9 +42,11 @@ class Family(Protocol):
 
     Attributes:
         ranges: setting, such as `task.length`, -> what its numbers may be.
+        is_drawn: whether its worlds can be drawn, given what drawing needs.
     """
 
     ranges: Mapping[str, Range] = {}
+    is_drawn: bool = False
 
     def schemas(self) -> Dict[str, Any]:
         """Return name -> dataclass, or node of OmegaConf, for the group `task`.

@@ -22,6 +22,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from epo.cli.guidance import meant
 from epo.cli.overrides import GROUPS
 from epo.config import Config, ConfigError
 from epo.quoting import literal, shell, unquoted
@@ -29,6 +30,7 @@ from epo.terminal import say
 from epo.validation import did_you_mean
 
 USAGE_ERROR = 2
+INTERRUPTED = 130
 MULTIRUN_FLAGS = {"-m", "--multirun"}
 HYDRA_FLAGS = {
     *("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package"),
@@ -54,12 +56,17 @@ _WITH_EXPONENT = re.compile(r"^\d+(\.\d*)?e\+?\d+$", re.IGNORECASE)
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the process with code 2 and one line at a wrong setting.
+    """End the process with code 2 and one line at a wrong setting, with 130 at Ctrl-C.
 
     With HYDRA_FULL_ERROR=1 the whole traceback is shown.
     """
     try:
         yield
+    except KeyboardInterrupt:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exc()
+        say("interrupted", is_error=True)
+        sys.exit(INTERRUPTED)
     except ConfigError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
@@ -111,7 +118,7 @@ def check(
             return []
         raise ConfigError("flag", flag, "unknown; settings are written name=value, see --help")
     lines = [argument for argument in argv if not argument.startswith("-")]
-    overrides = _parse(lines, is_multirun=bool(flags))
+    overrides = _parse(lines, bool(flags), config_dir)
     with initialize_config_dir(str(config_dir), version_base="1.3"):
         commands = _commands(overrides) if flags else [lines]
         configs = [_compose(command, config_dir) for command in commands]
@@ -121,12 +128,13 @@ def check(
     return configs
 
 
-def _parse(lines: List[str], is_multirun: bool) -> List[Override]:
+def _parse(lines: List[str], is_multirun: bool, config_dir: Path) -> List[Override]:
     """Read the overrides and refuse those that add or remove a setting, or sweep without -m."""
     try:
         overrides = OverridesParser.create().parse_overrides(lines)
     except OverrideParseException as error:
-        way_out = "write name=value"
+        likely = meant(error.override, config_dir)
+        way_out = "write name=value" + (f"; did you mean {' or '.join(likely)}?" if likely else "")
         if "=" in error.override:
             way_out = f"{_first_line(error)}; {_in_quotes(error.override)}"
         raise ConfigError("argument", error.override, way_out) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from hydra.core.config_store import ConfigStore
 
 import epo.config
 from epo.cli import compose
+from epo.cli.guidance import before
 from epo.config import Config, ConfigError
 from epo.config.interface import check_interface
 from epo.config.staggered import check_staggered
@@ -106,11 +108,11 @@ def train(cfg: Config) -> int:
     """
     cfg, choices = ready(cfg)
     check_learnable(cfg)
-    print(*choices, sep="\n", flush=True)
+    print(*choices, *before(cfg, sys.argv), sep="\n", flush=True)
     # Imports torch: what came before answered at once.
     from epo.runner.run import run
 
-    return run(cfg, make_env)
+    return run(cfg, make_env, registry.of(cfg.task).is_drawn)
 
 
 def make_env(cfg: Config) -> VecEnv:

@@ -41,12 +41,13 @@ BEST_INTERVAL = 10
 """Iterations between two looks at whether the leader is the best so far."""
 
 
-def run(cfg: Config, make_env: Callable[[Config], VecEnv]) -> int:
+def run(cfg: Config, make_env: Callable[[Config], VecEnv], is_drawn: bool = False) -> int:
     """Train as `cfg` says and return the process's exit code.
 
     Args:
         cfg: validated and resolved configuration.
         make_env: builds the environments.
+        is_drawn: whether the task can be played as a video.
 
     Raises:
         ConfigError: if the run folder, a checkpoint or the task cannot be used.
@@ -79,7 +80,7 @@ def run(cfg: Config, make_env: Callable[[Config], VecEnv]) -> int:
             start.folder.path, cfg.record, _plan(cfg, env), as_recorded(cfg), frames
         ) as recorder:
             trainer.recorder = recorder
-            return Session(trainer, start.folder, recorder).run()
+            return Session(trainer, start.folder, recorder, is_drawn).run()
     finally:
         try:
             env.close()
@@ -100,12 +101,16 @@ class Session:
         trainer: what to run.
         folder: where checkpoints and the summary go.
         recorder: closed before the last words are printed.
+        is_drawn: whether the task can be played as a video.
     """
 
-    def __init__(self, trainer: Loop, folder: RunFolder, recorder: Recorder) -> None:
+    def __init__(
+        self, trainer: Loop, folder: RunFolder, recorder: Recorder, is_drawn: bool = False
+    ) -> None:
         self.trainer = trainer
         self.folder = folder
         self.recorder = recorder
+        self.is_drawn = is_drawn
         self.flight = FlightRecorder(folder, trainer.cfg.guard)
 
     def run(self) -> int:
@@ -117,6 +122,8 @@ class Session:
                     self.flight.keep(trainer)
                     trainer.iterate()
                     self._save_when_due()
+            except KeyboardInterrupt:
+                return self._quit()
             except (Exception, SystemExit) as error:  # an environment may call sys.exit
                 return self._fail_iteration(error)
             try:
@@ -127,6 +134,20 @@ class Session:
         self.recorder.close()
         say(self._last_words())
         return stop.exit_code
+
+    def _quit(self) -> int:
+        """Leave at once, as a second Ctrl-C asks: what was saved before is what there is."""
+        saved = self.folder.saved_iteration
+        self.recorder.close()
+        if saved < 0:
+            say("stopped without saving: no checkpoint was there yet", is_error=True)
+        else:
+            say(
+                f"stopped without saving; iteration {saved} was saved last\n"
+                f"  continue it   {self._next_command()}",
+                is_error=True,
+            )
+        return 130
 
     def _save_when_due(self) -> None:
         trainer, interval = self.trainer, self.trainer.cfg.record.checkpoint_interval
@@ -203,8 +224,18 @@ class Session:
             f"\n{short(trainer.frames)} frames in {clock(trainer.wall_s)}, "
             f"{metrics.get('generation', 0.0):.0f} generations; leader: "
             f"{reached or 'no episode has ended'}\n"
-            f"  look at it    {shell([python(), '-m', 'epo', 'plot', path])}\n"
+            f"{self._verbs(path)}"
             f"  continue it   {self._next_command()}\n"
+        )
+
+    def _verbs(self, path: str) -> str:
+        """Return a line for everything that can be done with the run."""
+        verbs = {"look at it": ["plot", path], "measure it": ["eval", path]}
+        if self.is_drawn:
+            verbs["watch it"] = ["play", assignment("checkpoint", path)]
+        return "".join(
+            f"  {what:<14}{shell([python(), '-m', 'epo', *words])}\n"
+            for what, words in verbs.items()
         )
 
     def _next_command(self) -> str:

@@ -65,10 +65,15 @@ def _file(path: Path) -> Path:
     """Find the checkpoint that `path` means."""
     if not path.is_dir():
         if not path.is_file():
-            raise ConfigError("checkpoint", path, "there is no such file or folder")
+            way_out = "there is no such file or folder; python -m epo runs lists runs"
+            raise ConfigError("checkpoint", path, way_out)
         return path
     folder = RunFolder(path)
     for file in (folder.best, folder.last):
         if file.is_file():
             return file
-    raise ConfigError("checkpoint", path, "holds no checkpoints/best.pt or last.pt yet")
+    if not folder.config.is_file():
+        way_out = "is no run folder; python -m epo runs lists those below runs"
+        raise ConfigError("checkpoint", path, way_out)
+    way_out = "holds no checkpoints/best.pt or last.pt yet (record.checkpoint_interval)"
+    raise ConfigError("checkpoint", path, way_out)

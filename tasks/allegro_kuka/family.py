@@ -37,6 +37,7 @@ class AllegroKukaFamily(Family):
     """Regrasping, reorientation and throwing with one or two arms."""
 
     ranges = ranges.ALLEGRO_KUKA
+    is_drawn = True
 
     def schemas(self) -> Dict[str, Any]:
         """Return the schema of all of them."""

@@ -22,6 +22,7 @@ class ClassicFamily(Family):
     """Batched tasks in plain torch."""
 
     ranges = ranges.CLASSIC
+    is_drawn = True
 
     def schemas(self) -> Dict[str, Any]:
         """Return one schema per task."""

@@ -22,6 +22,7 @@ class GymnasiumFamily(Family):
     """Any Gymnasium environment."""
 
     ranges = ranges.GYMNASIUM
+    is_drawn = True
 
     def schemas(self) -> Dict[str, Any]:
         """Return the schema of all of them."""

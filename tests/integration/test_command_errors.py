@@ -23,6 +23,7 @@ BAD = {
     "device=cuda": ("device=cuda:", "use device=cpu"),
     "algo.ppo.horizon=long": ("algo.ppo.horizon=long:", "give a whole number"),
     "algo.ppo.gama=0.9": ("algo.ppo.gama=0.9:", "did you mean algo.ppo.gamma?"),
+    "laptop": ("argument=laptop:", "did you mean experiment=laptop?"),
     "-m seed=1,x": ("seed=x:", "give a whole number"),
     "run_dir=train.py/run": ("run_dir=train.py/run:", "choose another run_dir"),
 }
@@ -81,6 +82,15 @@ def test_command_itself_ends_with_the_line_and_its_code(tmp_path: Path):
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr.count("\n") == 1 and "did you mean algo.ppo.gamma?" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_before_training_ends_with_one_line_and_its_code(
+    capsys: pytest.CaptureFixture[str],
+):
+    with pytest.raises(SystemExit) as end, one_line_errors():
+        raise KeyboardInterrupt
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_full_error_shows_where_it_came_from(tmp_path: Path):

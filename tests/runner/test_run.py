@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, cast
 
 import pytest
 import torch
@@ -89,6 +89,31 @@ class Wanderer:
     def step(self, actions: torch.Tensor) -> Any:
         self._wander()
         return self._env.step(actions)
+
+
+def test_second_ctrl_c_says_what_is_left_and_how_to_go_on(tmp_path, capsys):
+    steps = iter(range(40))  # two iterations of 16 and a half
+
+    def interrupt() -> None:
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+
+    run_dir = tmp_path / "run"
+    cfg = composed(*RUN, f"run_dir={run_dir}", "max_iterations=4")
+    code = run(cfg, lambda cfg: cast(VecEnv, Wanderer(make_env(cfg), interrupt)))
+    printed = capsys.readouterr().err
+    assert code == 130
+    assert "iteration 2 was saved last" in printed and f"resume={run_dir}" in printed
+    assert not (run_dir / "summary.json").exists()
+    assert start(run_dir, "resume=auto") == 0
+
+
+def test_last_words_offer_a_video_where_the_task_can_be_drawn(tmp_path, capsys):
+    for is_drawn in (False, True):
+        cfg = composed(*RUN, f"run_dir={tmp_path / str(is_drawn)}", "max_iterations=1")
+        assert run(cfg, make_env, is_drawn) == 0
+        printed = capsys.readouterr().out
+        assert " -m epo eval " in printed and (" -m epo play checkpoint=" in printed) == is_drawn
 
 
 @pytest.mark.parametrize("resume", ["never", "auto"])

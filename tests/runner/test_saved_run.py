@@ -58,7 +58,7 @@ def test_tolerance_is_unknown_where_nothing_was_recorded(iteration: int, run: Pa
     ("path", "message"),
     [
         ("nowhere", "there is no such file or folder"),
-        ("run/checkpoints", "holds no checkpoints/best.pt or last.pt yet"),
+        ("run/checkpoints", "is no run folder; python -m epo runs lists"),
         ("alone/x.pt", "config.yaml is not of a run; keep checkpoints in their runs"),
         ("run/checkpoints/bad.pt", "damaged or no checkpoint"),
     ],
