@@ -18,10 +18,17 @@ _MESSAGES = {
 }
 if hasattr(signal, "SIGHUP"):  # not on Windows
     _MESSAGES[signal.SIGHUP] = "SIGHUP (the terminal is gone): stopping after this iteration"
+    for _number in (signal.SIGUSR1, signal.SIGUSR2):
+        _MESSAGES[_number] = f"{_number.name} (a cluster's warning): stopping after this iteration"
+STOP_SIGNALS = tuple(_MESSAGES)
+"""What asks a run to save and end. Slurm warns with SIGUSR1 or SIGUSR2 before the time is over
+(`sbatch --signal`; submitit: SIGUSR2), and their default action would kill the run."""
 
 
 class StopSignal:
-    """Turn Ctrl-C (SIGINT), SIGTERM and SIGHUP into a request to stop after the iteration.
+    """Turn Ctrl-C (SIGINT) and every other of `STOP_SIGNALS` into a request to stop.
+
+    The run stops after the present iteration.
 
     A second Ctrl-C raises KeyboardInterrupt at once. What is ignored, as SIGHUP under nohup, stays
     ignored. Signals reach the main thread only: used in another thread, the context manager does
@@ -57,7 +64,7 @@ class StopSignal:
 
     @property
     def exit_code(self) -> int:
-        """Exit code: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 0 without a signal."""
+        """Exit code: 0 without a signal, else 128 plus its number (130 Ctrl-C, 143 SIGTERM)."""
         return 0 if self.number is None else 128 + self.number
 
     def _handle(self, number: int, frame: Optional[FrameType]) -> None:

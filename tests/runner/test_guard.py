@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from epo.runner.guard import NonFiniteError, StopSignal, check_finite
+from epo.runner.guard import STOP_SIGNALS, NonFiniteError, StopSignal, check_finite
 
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
-    ids=["ctrl-c", "term", "hang-up"],
+    [
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 143),
+        (signal.SIGHUP, 129),
+        (signal.SIGUSR1, 138),
+        (signal.SIGUSR2, 140),
+    ],
+    ids=["ctrl-c", "term", "hang-up", "slurm", "submitit"],
 )
 def test_signal_asks_to_stop_and_gives_the_exit_code(number: int, code: int):
     with StopSignal() as stop:
@@ -61,10 +67,10 @@ def test_ignored_signal_stays_ignored():
 
 
 def test_handlers_are_given_back():
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
     with StopSignal():
-        assert signal.getsignal(signal.SIGINT) is not before[0]
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+        assert all(signal.getsignal(n) is not old for n, old in zip(STOP_SIGNALS, before))
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
 
 
 def test_other_threads_train_without_signals():
