@@ -19,7 +19,7 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "export": ("epo.cli.export.command", "write a policy for controllers, and check it"),
     "gpu": ("epo.cli.gpu.command", "measure a GPU in its first hour, in steps that resume"),
     "play": ("epo.cli.play.command", "watch the agents of a run, or any task, as a video"),
-    "plot": ("epo.cli.plot", "draw the learning curves of runs"),
+    "plot": ("epo.cli.plot.command", "draw the learning curves of runs"),
     "replay": ("epo.cli.replay", "repeat the iteration that a run failed in"),
     "runs": (
         "epo.cli.past_runs.command",

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
     """
     changes = [word for word in arguments if "=" in word and not Path(word).exists()]
     paths = [Path(word) for word in arguments if word not in changes]
-    if not paths:
+    if not paths or {"-h", "--help"} & set(arguments):
         print(USAGE, end="")
         return
     console = Console()

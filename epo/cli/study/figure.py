@@ -79,12 +79,12 @@ def mean_curve(curves: Sequence[Outcome], axis: str) -> np.ndarray:
     """
     xs = [np.asarray(getattr(o.curve, axis)) for o in curves]
     grid = np.linspace(max(x[0] for x in xs), min(x[-1] for x in xs), NUM_POINTS)
-    values = np.stack([_smoothed(x, np.asarray(o.curve.value), grid) for x, o in zip(xs, curves)])
+    values = np.stack([smoothed(x, np.asarray(o.curve.value), grid) for x, o in zip(xs, curves)])
     errors = [standard_error(column) for column in values.T]
     return np.stack([grid, values.mean(axis=0), np.asarray(errors)])
 
 
-def _smoothed(x: np.ndarray, y: np.ndarray, grid: np.ndarray) -> np.ndarray:
+def smoothed(x: np.ndarray, y: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Average over bins as wide as the grid's steps, and read the means between them."""
     step = max(grid[1] - grid[0], np.finfo(np.float64).tiny)
     _, ids, counts = np.unique(

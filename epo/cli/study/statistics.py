@@ -193,12 +193,15 @@ def holm(p: Mapping[Key, float]) -> Dict[Key, float]:
     return corrected
 
 
-def interquartile_mean(samples: Sequence[float], seed: int = 0) -> Interval:
+def interquartile_mean(
+    samples: Sequence[float], seed: int = 0, num_resamples: int = NUM_RESAMPLES
+) -> Interval:
     """Return the mean without the lowest and the highest quarter, rounded down, of the samples.
 
     Args:
         samples: one per training seed.
         seed: of the resampling.
+        num_resamples: of the bootstrap.
 
     Returns:
         It and its percentile bootstrap interval, NaN below two samples.
@@ -211,7 +214,7 @@ def interquartile_mean(samples: Sequence[float], seed: int = 0) -> Interval:
     value = float(_trimmed(values[None])[0])
     if len(values) < 2:
         return Interval(value, math.nan, math.nan)
-    ids = np.random.default_rng(seed).integers(len(values), size=(NUM_RESAMPLES, len(values)))
+    ids = np.random.default_rng(seed).integers(len(values), size=(num_resamples, len(values)))
     low, high = np.percentile(_trimmed(values[ids]), [2.5, 97.5])
     return Interval(value, float(low), float(high))
 

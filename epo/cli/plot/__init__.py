@@ -1,0 +1,1 @@
+"""`python -m epo plot RUN...`: learning curves of runs, grouped by seeds."""
