@@ -17,6 +17,8 @@ STAMP := $(VENV)/torch-$(TORCH).stamp
 
 .PHONY: setup train test check gpu stress clean
 .DEFAULT_GOAL := setup
+# Every test process would compile all files anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 setup: $(STAMP)
 
@@ -36,7 +38,7 @@ train: $(STAMP)
 	$(BIN)/python train.py $(if $(strip $(ARGS)),$(ARGS),experiment=laptop)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/python -m ruff check

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from typing import Iterator
+from typing import Any, Iterator, List
 
 import pytest
 
@@ -17,6 +17,32 @@ import torch
 
 import epo.cli.compose
 from tests.composed import quick_compose
+
+TOGETHER = "tests/tasks/engines/"
+"""Files that share compiled kernels: one process runs all of them."""
+APART = "tests/tasks/engines/test_warp_compile.py"
+"""Minutes for every test, and nothing that they share."""
+
+
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    """Begin with the folders of the long tests, which are the last ones by name."""
+    items.sort(key=lambda item: item.nodeid.partition("::")[0], reverse=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give every file to one process, whose fixtures and kernels its tests share."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            if path == APART:
+                return nodeid
+            return TOGETHER if path.startswith(TOGETHER) else path
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,6 +23,7 @@ def kill_after(process, metrics: Path, num_rows: int, with_signal: int) -> None:
     process.communicate(timeout=60)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_run_equals_uninterrupted_run(tmp_path: Path):
     run = [*SMALL, "algo=epo", "num_agents=8", "max_iterations=60", "record.checkpoint_interval=7"]
     train([*run, "run_dir=whole"], tmp_path)

@@ -8,11 +8,10 @@ from typing import Any, Dict
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from epo.cli.environment import CONFIG_DIR, register
+from epo.cli.environment import CONFIG_DIR
 from epo.config import AlgoCfg
 from epo.record.recorder import Recorder
 from epo.runner import loop
@@ -22,6 +21,7 @@ from epo.runner.trainer import Trainer
 from epo.validation import validate
 from tasks import registry
 from tasks.probes.config import ProbeCfg
+from tests.composed import quick_compose
 from tests.meta import META, NoUploads, allow_meta, made_up_transfer, meta_tensors
 from tests.runner.small_config import SmallConfig
 
@@ -63,9 +63,7 @@ SYMMETRIC: Dict[str, Any] = {
 
 @lru_cache(maxsize=None)
 def _preset(algo: str) -> Any:
-    register()
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        return OmegaConf.merge(compose(overrides=[f"+algo={algo}"]).algo, QUICK)
+    return OmegaConf.merge(quick_compose("config", ["task=ProbeReach", f"algo={algo}"]).algo, QUICK)
 
 
 def _build(algo: str, network: str, options: Dict[str, Any]) -> Loop:

@@ -314,6 +314,7 @@ LEARNERS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algo", LEARNERS, ids=str)
 def test_point_mass_on_a_line_is_solved(algo):
     cfg = composed(

@@ -59,6 +59,7 @@ def trained() -> RlGamesLoop:
     return loop
 
 
+@pytest.mark.slow
 def test_reach_is_learned(trained: RlGamesLoop):
     # Random actions reach less than one goal in 50 steps, steering straight at it 5 to 7.
     assert trained.last_metrics["leader/successes"] > 2.5

@@ -58,6 +58,7 @@ def test_policy_of_one_agent_is_written_described_and_checked_again(
     assert capsys.readouterr().out.count("the same actions as last.pt") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs onnxscript")
 def test_gene_can_be_an_input_and_the_controller_needs_no_torch(run: Path):
     epo(["export", str(run), "agent=all"])

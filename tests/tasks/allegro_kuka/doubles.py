@@ -8,17 +8,15 @@ from typing import Any, Dict, Tuple
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from tasks import registry
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.draws import RandomDraws, Start
 from tasks.allegro_kuka.geometry import Rows
 from tasks.allegro_kuka.objects import deal, half_size, mass, object_scales
 from tasks.allegro_kuka.task import AllegroKuka
+from tests.composed import quick_compose
 
 CFG = Path(__file__).resolve().parents[3] / "cfg"
 LOWER = torch.tensor([-2.0] * 7 + [-0.3] * 12 + [0.279] + [-0.3] * 3)
@@ -34,9 +32,7 @@ def task_cfg(name: str, *overrides: str) -> AllegroKukaCfg:
 
 @lru_cache(maxsize=None)
 def _compose(name: str) -> DictConfig:
-    registry.store_schemas(ConfigStore.instance())
-    with initialize_config_dir(str(CFG), version_base=None):
-        return compose(overrides=[f"+task={name}"]).task
+    return quick_compose("config", [f"task={name}"]).task
 
 
 class StillSim:

@@ -31,8 +31,6 @@ from tests.tasks.engines.driving import (
 )
 from tests.tasks.worlds import warp_worlds
 
-pytestmark = pytest.mark.xdist_group("warp")  # one process compiles the kernels
-
 # Largest differences of the median and the worst world after so many control steps: joints (rad)
 # and object (m, and components of its quaternion). Measured: medians of 1e-7, maxima below 1e-5,
 # 2e-4 and 2e-4 rad, 1e-7, 4e-4 and 9e-4 m; the worst world grows as contacts begin a step apart.

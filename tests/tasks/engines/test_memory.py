@@ -25,8 +25,6 @@ from tasks.engines.simulator import Worlds
 from tests.tasks.engines.driving import random_half_size
 from tests.tasks.worlds import warp_worlds, worlds
 
-pytestmark = pytest.mark.xdist_group("warp")  # one process compiles the kernels
-
 CUDA = torch.device("cuda:0")
 GIB = 2**30
 

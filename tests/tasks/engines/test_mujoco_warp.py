@@ -37,8 +37,6 @@ from tests.tasks.engines.driving import (
 )
 from tests.tasks.worlds import warp_worlds, worlds
 
-pytestmark = pytest.mark.xdist_group("warp")  # one process compiles the kernels
-
 CPU = torch.device("cpu")
 TASKS = sorted(path.stem for path in (CONFIG_DIR / "task").glob("AllegroKuka*.yaml"))
 

@@ -15,8 +15,6 @@ from tasks.engines.capacity import Capacity
 from tests.tasks.engines.driving import DEVICES, everywhere, on_table, random_half_size
 from tests.tasks.worlds import warp_worlds
 
-pytestmark = pytest.mark.xdist_group("warp")  # one process compiles the kernels
-
 
 @pytest.fixture(params=DEVICES)
 def device(request):

@@ -12,8 +12,6 @@ pytest.importorskip("warp")
 
 from tasks.engines import warp_setup
 
-pytestmark = pytest.mark.xdist_group("warp")  # one process compiles the kernels
-
 
 def test_start_prints_nothing_and_keeps_kernels_where_told(tmp_path):
     code = (
