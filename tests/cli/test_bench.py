@@ -62,7 +62,7 @@ def test_table_has_a_line_for_each_variant(capsys: pytest.CaptureFixture[str]):
     out = capsys.readouterr().out
     for length in (5, 7):
         (line,) = (line for line in out.splitlines() if f"  task.episode_length={length} " in line)
-        assert line.split()[1:3] == ["3", "–"]
+        assert line.split()[1] == "3" and "–" not in line.split()
 
 
 def test_physics_and_task_are_measured_on_mujoco(capsys: pytest.CaptureFixture[str]):

@@ -9,7 +9,9 @@ from epo.config import ConfigError
 from epo.validation import did_you_mean
 
 BENCHES: Dict[str, Tuple[str, str]] = {
+    "compare": ("epo.cli.bench.compare", "what changed between two measurements, beyond noise"),
     "learn": ("epo.cli.bench.learn", "samples per second of the learner, without simulation"),
+    "main": ("epo.cli.bench.main_job", "the whole main job: simulation, learner, records"),
     "peers": ("epo.cli.bench.peers", "the learner beside rl_games, on the same work"),
     "scaling": ("epo.cli.bench.scaling", "the learner against agents, environments and units"),
     "sim": ("epo.cli.bench.sim", "control steps per second: physics alone and the whole task"),

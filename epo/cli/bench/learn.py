@@ -13,11 +13,11 @@ from epo.cli.bench.report import (
     Column,
     Row,
     number_column,
-    print_json,
     print_table,
     rate_column,
     ratio_text,
 )
+from epo.cli.bench.result import print_result
 from epo.cli.bench.variants import Variant, differing, variants
 from epo.config import Config, ConfigError
 from epo.validation import granted_cores, resolve
@@ -43,6 +43,7 @@ BEFORE = ("algo=ppo", "num_envs=1536")
 """What holds unless the command line says otherwise, or names an experiment."""
 MAX_THREADS = 4
 """Threads unless told otherwise: those of the published comparison."""
+KEYS = ("dones",)
 COLUMNS = (
     Column("algo", lambda row: row["algo"]),
     Column("net", lambda row: row["net"]),
@@ -171,4 +172,4 @@ def report(rows: Sequence[Row]) -> None:
     title = [first["task"], first["device_name"], f"{first['threads']} threads"]
     print_table(" · ".join(title), [*marks, *ratios, *COLUMNS], marked)
     for row in rows:
-        print_json(bench="learn", **row)
+        print_result("learn", row["device"], row["settings"], KEYS, [row])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import statistics
 import tempfile
 from contextlib import ExitStack, contextmanager
@@ -21,14 +22,16 @@ from epo.cli.bench.synthetic import SyntheticEnv
 from epo.cli.bench.timing import Rate, elapsed_s, rate
 from epo.config import Config
 from epo.config.batch import num_copies
-from epo.envs import EnvSpec
+from epo.envs import EnvSpec, VecEnv
 from epo.memory import keep_freed_memory
 from epo.record.progress import RunPlan
 from epo.record.recorder import build_recorder
+from epo.rollout.staggered import stagger
 from epo.runner.loop import Loop
-from epo.runner.provenance import device_name, versions
+from epo.runner.provenance import device_name
 from epo.runner.run import make_loop
 from epo.runner.run_folder import RunFolder, as_plain
+from epo.runner.seeds import derive_seed
 from epo.runner.trainer import Trainer
 
 SHARES = (
@@ -70,14 +73,14 @@ class Bench(NamedTuple):
     """A configuration that is ready to be timed.
 
     Attributes:
-        loop: of its trainer, over environments that cost nothing.
+        loop: of its trainer.
         folder: its run folder, which is thrown away.
-        done_probability: that an episode ends at a step.
+        done_probability: that an episode ends at a step; NaN where the environments decide.
     """
 
     loop: Loop
     folder: RunFolder
-    done_probability: float
+    done_probability: float = math.nan
 
 
 def measure(configurations: Sequence[Tuple[Config, float]], plan: Plan) -> List[Row]:
@@ -109,16 +112,26 @@ def measure(configurations: Sequence[Tuple[Config, float]], plan: Plan) -> List[
             row.update(rate_fields("ratio", ratio(bench.loop, own, benches[0].loop, times[0])))
             row.update(shares(bench, row, plan))
             release_memory(bench.loop.env.device)
-            row.update(peak_mem_mb=peak_mem_mb, versions=versions(row["device"], {}))
+            row.update(peak_mem_mb=peak_mem_mb)
             rows.append(row)
     return rows
 
 
 @contextmanager
 def opened(cfg: Config, done_probability: float) -> Iterator[Bench]:
-    """Build a configuration's trainer in a run folder that is thrown away."""
-    cfg, device = copy.deepcopy(cfg), torch.device(cfg.device)
-    env = SyntheticEnv(spec_of(cfg), device, cfg.seed, done_probability)
+    """Build a configuration's trainer over environments that cost nothing."""
+    env = SyntheticEnv(spec_of(cfg), torch.device(cfg.device), cfg.seed, done_probability)
+    with training(cfg, env) as bench:
+        yield bench._replace(done_probability=done_probability)
+
+
+@contextmanager
+def training(cfg: Config, env: VecEnv) -> Iterator[Bench]:
+    """Build a configuration's trainer in a run folder that is thrown away.
+
+    Episodes begin late where `staggered_starts` wants it.
+    """
+    cfg = copy.deepcopy(cfg)
     with tempfile.TemporaryDirectory(prefix="epo-bench-") as name:
         # The screen is the report's.
         cfg.run_dir, cfg.record.console = name, "off"
@@ -126,7 +139,11 @@ def opened(cfg: Config, done_probability: float) -> Iterator[Bench]:
         folder.begin(cfg)
         title = RunPlan(f"{env.spec.name} · {cfg.algo.name}", "bench", name)
         with build_recorder(folder.path, cfg.record, title, as_plain(cfg)) as recorder:
-            yield Bench(make_loop(cfg, env, recorder), folder, done_probability)
+            if cfg.staggered_starts:
+                stagger(env, int(cfg.num_agents), derive_seed(cfg.seed, "staggered starts"))
+            loop = make_loop(cfg, env, recorder)
+            loop.begin()
+            yield Bench(loop, folder)
 
 
 def spec_of(cfg: Config) -> EnvSpec:

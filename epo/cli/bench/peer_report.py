@@ -11,12 +11,12 @@ from epo.cli.bench.report import (
     Column,
     Row,
     number_column,
-    print_json,
     print_table,
     rate_column,
     rate_fields,
     ratio_text,
 )
+from epo.cli.bench.result import print_result
 from epo.cli.bench.timing import Rate
 
 Turn = Dict[str, Row]
@@ -51,16 +51,18 @@ def report(measured: Sequence[Measured], machine: Mapping[str, Any]) -> None:
         print(
             "ratio: within a turn, to the way to run rl_games that is the fastest by its median\n"
         )
-        print_json(
-            bench="peers",
-            **machine,
+        print_result(
+            "peers",
+            machine["device"],
+            comparison.settings,
+            ("peer",),
+            rows,
+            **{name: value for name, value in machine.items() if not name.startswith("device")},
             task=comparison.spec.name,
-            settings=comparison.settings,
             num_envs=comparison.spec.num_envs,
             horizon=comparison.cfg.algo.ppo.horizon,
             net=comparison.cfg.algo.network.kind,
             work=comparison.work,
-            peers=rows,
         )
 
 

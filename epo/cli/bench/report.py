@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from epo.cli.bench.timing import Rate
 
 Row = Dict[str, Any]
+UNKNOWN = "–"
+"""Cell of what was not measured."""
 WIDTH_OF_FILES = 200
 """Columns of a table that is not written to a terminal."""
 
@@ -51,7 +53,7 @@ def rate_column(header: str, name: str) -> Column:
 
     def text(row: Row) -> str:
         if row[name] is None:
-            return "–"
+            return UNKNOWN
         return f"{row[name]:,.0f} ({row[f'{name}_min']:,.0f}–{row[f'{name}_max']:,.0f})"
 
     return Column(header, text)
@@ -60,13 +62,13 @@ def rate_column(header: str, name: str) -> Column:
 def ratio_text(row: Row) -> str:
     """Show the median of a row's `ratio`, and the range behind it."""
     if row["ratio"] is None:
-        return "–"
+        return UNKNOWN
     return f"{row['ratio']:.2f} ({row['ratio_min']:.2f}–{row['ratio_max']:.2f})"
 
 
 def number_column(header: str, name: str, form: str = "{:,.0f}") -> Column:
     """Show a number in the given form, and a dash where it was not measured."""
-    return Column(header, lambda row: "–" if row[name] is None else form.format(row[name]))
+    return Column(header, lambda row: UNKNOWN if row[name] is None else form.format(row[name]))
 
 
 def _rounded(value: Any) -> Any:

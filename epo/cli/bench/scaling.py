@@ -12,7 +12,8 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from epo.cli.arguments import split
 from epo.cli.bench.learn import COLUMNS, read
-from epo.cli.bench.report import Row, number_column, print_json, print_table
+from epo.cli.bench.report import Row, number_column, print_table
+from epo.cli.bench.result import print_result
 from epo.config import Config, ConfigError
 from epo.record.files import write_text
 
@@ -29,6 +30,7 @@ USAGE = """usage: python -m epo bench scaling [agents=1,6,16,64,256] [envs=1,2,4
 Shorter: agents=1,64 envs=1,4 network=1,2. Every row is a process of `bench learn`, so that its
 memory is its own. A table, then a line of JSON for every row.
 """
+KEYS = ("sweep", "x")
 SWEEPS = {"agents": "agents", "envs": "environments", "network": "units per layer, multiple"}
 """Sweep -> what it varies."""
 SHOWN = {"samples_per_s": "samples/s", "peak_mem_mb": "memory, MB"}
@@ -148,7 +150,8 @@ def measure(arguments: Sequence[str]) -> Row:
     if done.returncode or len(lines) != 1:
         way_out = f"ended with code {done.returncode} and {len(lines)} rows; run it by itself"
         raise ConfigError("bench learn", " ".join(arguments), way_out)
-    return json.loads(lines[0])
+    (row,) = json.loads(lines[0])["rows"]
+    return row
 
 
 def report(rows: Sequence[Row]) -> None:
@@ -160,7 +163,7 @@ def report(rows: Sequence[Row]) -> None:
             varied = [number_column(sweep, "x")] if sweep == "network" else []
             print_table(what, [*varied, *COLUMNS], own)
     for row in rows:
-        print_json(**{**row, "bench": "scaling"})
+        print_result("scaling", row["device"], row["settings"], KEYS, [row])
 
 
 def write(folder: Path, rows: Sequence[Row]) -> None:

@@ -14,13 +14,14 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 from epo.cli import environment
 from epo.cli.arguments import split
 from epo.cli.bench.report import (
+    UNKNOWN,
     Column,
     Row,
     number_column,
-    print_json,
     print_table,
     rate_column,
 )
+from epo.cli.bench.result import print_result
 from epo.cli.bench.variants import Variant, differing, variants
 from epo.config import ConfigError
 
@@ -43,10 +44,11 @@ compilation of kernels and the capture of a graph; kernels compiled before cost 
 def load_text(row: Row, name: str) -> str:
     """Show a count per world: mean, 95th percentile and maximum."""
     if row[f"{name}_mean"] is None:
-        return "–"
+        return UNKNOWN
     return f"{row[f'{name}_mean']:.1f}, {row[f'{name}_p95']}, {row[f'{name}_max']}"
 
 
+KEYS = ("num_envs",)
 COLUMNS = (
     number_column("envs", "num_envs"),
     rate_column("physics steps/s", "physics_steps_per_s"),
@@ -137,19 +139,29 @@ def progress(result: Result) -> str:
 
 def report(results: Sequence[Result]) -> None:
     """Print the table, then one line of JSON for all rows that differ in num_envs only."""
+    from epo.runner.provenance import device_name  # imports torch
+
     settings = [without_size(result.variant) for result in results]
     compared = differing(settings)
     rows = [{**result.row, "settings": " ".join(lines)} for result, lines in zip(results, compared)]
     marks = [Column("settings", lambda row: row["settings"])] if any(compared) else []
     machines = [result.machine for result in results]
     title = [", ".join(sorted({m[key] for m in machines})) for key in ("task", "engine")]
-    print_table(" · ".join([*title, machines[0]["device_name"]]), [*marks, *COLUMNS], rows)
+    name = device_name(machines[0]["device"])
+    print_table(" · ".join([*title, name]), [*marks, *known(rows)], rows)
     groups: Dict[Tuple[str, ...], List[Result]] = {}
     for lines, result in zip(settings, results):
         groups.setdefault(tuple(lines), []).append(result)
     for lines, group in groups.items():
         measured = [result.row for result in group]
-        print_json(bench="sim", **group[0].machine, settings=lines, rows=measured)
+        machine = dict(group[0].machine)
+        device, simulators = machine.pop("device"), machine.pop("simulators")
+        print_result("sim", device, lines, KEYS, measured, simulators, **machine)
+
+
+def known(rows: Sequence[Row]) -> List[Column]:
+    """Leave out the columns that no row has: a task without a simulator has no physics to time."""
+    return [column for column in COLUMNS if any(column.text(row) != UNKNOWN for row in rows)]
 
 
 def without_size(variant: Variant) -> List[str]:

@@ -16,7 +16,6 @@ from epo.cli.bench.memory import peak_memory_mb, release_memory
 from epo.cli.bench.report import Row, rate_fields
 from epo.cli.bench.timing import elapsed_s, rate, repeated_s, synchronize, timed
 from epo.config import Config
-from epo.runner.provenance import device_name, versions
 from epo.stopwatch import Stopwatch
 
 TARGET_STEP_RAD = 1.0 / 6.0
@@ -37,7 +36,7 @@ def measure(
         repetitions: parts of that time.
 
     Returns:
-        What was measured (task, engine, device, versions), and the numbers.
+        What was measured (task, engine, device, simulators), and the numbers.
 
     Raises:
         ConfigError: if the environments cannot be built.
@@ -67,8 +66,7 @@ def measure(
         }
         machine = {
             "device": cfg.device,
-            "device_name": device_name(cfg.device),
-            "versions": versions(cfg.device, env.spec.versions),
+            "simulators": dict(env.spec.versions),
             "task": env.spec.name,
             "engine": env.spec.engine,
         }

@@ -168,7 +168,7 @@ def flat(rows: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """Return one row for each measurement: some benches print several in one line."""
     found: List[Dict[str, Any]] = []
     for row in rows:
-        inner = row.get("rows", row.get("peers"))
+        inner = row.get("rows")
         if isinstance(inner, list):
             shared = {name: value for name, value in row.items() if value is not inner}
             found += [{**shared, "differs": _last_setting(row), **one} for one in inner]

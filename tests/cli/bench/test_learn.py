@@ -34,10 +34,11 @@ SHARES = ("matmul_share", "rollout_matmul_share", "iteration_matmul_share", "ove
 
 
 def bench(capsys: pytest.CaptureFixture[str], *arguments: str) -> List[Dict[str, Any]]:
-    """Run the bench and give its lines of JSON."""
+    """Run the bench and give its rows, each with what its line of JSON says of all."""
     epo_main(["bench", "learn", *QUICK, *arguments])
     lines = capsys.readouterr().out.splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
+    found = [json.loads(line) for line in lines if line.startswith("{")]
+    return [{**result, **row} for result in found for row in result["rows"]]
 
 
 def test_default_is_the_published_comparison():

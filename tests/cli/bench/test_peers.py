@@ -57,8 +57,8 @@ def test_turns_alternate_and_ratios_are_printed(
     (content,) = bench(capsys, "net=mlp", "turns=2", "warm_up=1", "also=epo_default")
     names = ["epo", "rl_games", "rl_games_our_openmp", "epo_default"]
     assert measured == [*reversed(names), *names, *reversed(names)]
-    assert [len(row["turns"]) for row in content["peers"]] == [2, 2, 2, 2]
-    assert {row["peer"]: row["ratio"] for row in content["peers"]} == {
+    assert [len(row["turns"]) for row in content["rows"]] == [2, 2, 2, 2]
+    assert {row["peer"]: row["ratio"] for row in content["rows"]} == {
         "epo": 1.5,
         "rl_games": 0.5,
         "rl_games_our_openmp": 1.0,
@@ -106,8 +106,8 @@ def test_what_was_measured_is_printed_if_a_later_turn_fails(
         bench(capsys, "net=mlp", "warm_up=0", "also=epo_default")
     content = json.loads(capsys.readouterr().out.splitlines()[-1])
     # The second turn, in the opposite order, ended before ours.
-    assert [len(row["turns"]) for row in content["peers"]] == [1, 2, 2, 2]
-    assert content["peers"][0]["ratio"] == 1.5
+    assert [len(row["turns"]) for row in content["rows"]] == [1, 2, 2, 2]
+    assert content["rows"][0]["ratio"] == 1.5
 
 
 @pytest.mark.parametrize(

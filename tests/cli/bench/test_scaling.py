@@ -25,7 +25,8 @@ def row_of(command: List[str]) -> Row:
     settings: Dict[str, Any] = dict(word.split("=", 1) for word in command[5:])
     numbers = ("samples_per_s_min", "samples_per_s_max", "trained_samples_per_s", "rollout_s")
     return {
-        "bench": "learn",
+        "device": "cpu",
+        "settings": command[5:],
         "algo": settings["algo"],
         "net": "lstm",
         "agents": int(settings.get("num_agents", 1)),
@@ -48,7 +49,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> List[List[str]]:
 
     def run(command: List[str], **_: Any) -> Any:
         found.append(command)
-        line = json.dumps(row_of(command))
+        line = json.dumps({"rows": [row_of(command)]})
         return SimpleNamespace(returncode=0, stdout=f"a table\n{line}\n")
 
     replace_in(scaling, "subprocess.run", run, monkeypatch)
@@ -89,7 +90,7 @@ def test_results_are_printed_and_written(
     # `envs` and `network` begin with the same measurement.
     assert len(commands) == 3
     lines = capsys.readouterr().out.splitlines()
-    printed = [json.loads(line) for line in lines if line.startswith("{")]
+    printed = [json.loads(line)["rows"][0] for line in lines if line.startswith("{")]
     expected = [("agents", 1), ("envs", 64), ("envs", 128), ("network", 1)]
     assert [(row["sweep"], row["x"]) for row in printed] == expected
     assert json.loads((tmp_path / "new" / "learn.json").read_text())[0]["versions"]
@@ -115,7 +116,7 @@ def test_what_was_measured_is_printed_if_a_later_point_fails(
     with pytest.raises(ConfigError, match=r"bench learn=.*num_agents=4.*ended with code 137"):
         epo_main(["bench", "scaling", *SMALL, "agents=1,4", "envs=1", "network=1"])
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("{"))
-    assert json.loads(line)["agents"] == 1
+    assert json.loads(line)["rows"][0]["agents"] == 1
 
 
 @pytest.mark.parametrize(
