@@ -54,6 +54,10 @@ class EnvSpec:
         has_invalid_steps: `Step.valid` is given.
         metrics: names that `Step.metrics` may have, so that a setting that names one is refused
             before the run begins; empty: they are known after the first step only.
+        objective: the metric that selection goes by unless a setting names another.
+        success: the metric that counts successes: 1 or more is a successful episode; empty: none.
+        headline: metrics of `Step.metrics`, or scalars of `Step.scalars`, that tell best how the
+            task goes, the most telling first: what console, plots, videos and summaries show.
     """
 
     name: str
@@ -67,6 +71,9 @@ class EnvSpec:
     image_shape: Optional[Tuple[int, int, int]] = None
     has_invalid_steps: bool = False
     metrics: Tuple[str, ...] = ()
+    objective: str = "fitness"
+    success: str = ""
+    headline: Tuple[str, ...] = ()
 
     @property
     def policy_dim(self) -> int:
@@ -89,7 +96,7 @@ class Step(NamedTuple):
         metrics: name -> [N] float, read where an episode ended: what the episode
             reached. `fitness` (the task objective, higher is better) is always there.
         scalars: name -> [] float, the state of the whole task after this step, such
-            as the `success_tolerance` of a curriculum.
+            as the level of a curriculum.
         valid: [N] bool, False where the step is no experience, because its action was chosen
             on something else than the state it acted in; nobody learns from such a step, and
             `observation` begins an episode after it. None: all steps are valid.
@@ -158,6 +165,35 @@ class ClockedEnv(Protocol):
         (`Step.is_partial`) up to its end: it is no result, and no curriculum counts it.
         `state_dict` holds the clock and which episodes are partial.
         """
+        ...
+
+
+@runtime_checkable
+class CurriculumEnv(Protocol):
+    """What a task may offer that asks for more as its agents learn: a level that can be held.
+
+    Attributes:
+        level_name: of the level, its name in `Step.scalars`.
+        target_level: where the curriculum ends.
+    """
+
+    level_name: str
+
+    @property
+    def target_level(self) -> float:
+        """Level that the curriculum ends at."""
+        ...
+
+    def hold_level(self, level: Optional[float]) -> float:
+        """Stop the curriculum at a level and return it; None: the present one.
+
+        The objective goes on measuring the curriculum's progress at that level, so fitness is the
+        training's.
+        """
+        ...
+
+    def level_of(self, state: Dict[str, Any], agent: int) -> float:
+        """Return the level of an agent in what `state_dict` gave."""
         ...
 
 

@@ -131,22 +131,3 @@ class Family(Protocol):
         from tasks.description import plain
 
         return plain(observation_dim, action_dim)
-
-    def target_tolerance(self, cfg: Any) -> Optional[float]:
-        """Return the success tolerance that the curriculum ends at, m; None: no curriculum."""
-        return None
-
-    def hold_tolerance(self, env: Any, tolerance_m: Optional[float]) -> Optional[float]:
-        """Stop the curriculum of an environment at a success tolerance.
-
-        The objective goes on measuring curriculum progress at that tolerance, so fitness is the
-        training's.
-
-        Args:
-            env: of this family.
-            tolerance_m: the tolerance, m; None: the present one.
-
-        Returns:
-            The tolerance, m; None without a curriculum.
-        """
-        return None

@@ -174,20 +174,6 @@ def describe(cfg: Config, env: VecEnv) -> Description:
     return registry.of(cfg.task).describe(cfg.task, spec.observation_dim, spec.action_dim)
 
 
-def target_tolerance(cfg: Config) -> Optional[float]:
-    """Return the success tolerance that the curriculum ends at, m; None: there is no curriculum."""
-    return registry.of(cfg.task).target_tolerance(cfg.task)
-
-
-def hold_tolerance(cfg: Config, env: VecEnv, tolerance_m: Optional[float]) -> Optional[float]:
-    """Stop the curriculum at a success tolerance, the present one for None.
-
-    Returns:
-        The tolerance, m; None where the task has no such curriculum.
-    """
-    return registry.of(cfg.task).hold_tolerance(env, tolerance_m)
-
-
 class TaskError(ConfigError):
     """A setting of task or engine that cannot work, in the task's own words."""
 

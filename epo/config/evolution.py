@@ -35,9 +35,9 @@ class EvolutionCfg:
     require_all_known: bool = True
     """Whether every environment must have ended an episode first (EPO repository: yes)."""
     fitness_metric: str = "auto"
-    """Metric that is the fitness. `auto`: the task's `successes` if it counts them, else its
-    `fitness` (R: the published objective of Allegro-Kuka counts a success as 0.01 while its
-    curriculum runs, too little for eq. 3); `fitness`: the task's own objective (EPO repository);
+    """Metric that is the fitness. `auto`: the one that the task names (R: Allegro-Kuka names its
+    count of successes, since its published objective counts one as 0.01 while the curriculum
+    runs, too little for eq. 3); `fitness`: the published objective (EPO repository);
     `episode_return`: cumulative reward (EPO paper)."""
     ranking: str = "fitness"
     """Who counts as better: "fitness" (EPO paper), or "lot", drawn anew in every generation: the

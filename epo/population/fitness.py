@@ -194,6 +194,7 @@ class FitnessTracker:
         device: torch.device,
         fitness_metric: str = "fitness",
         metrics: Sequence[str] = (),
+        objective: str = "fitness",
     ) -> None:
         """Start with nothing known.
 
@@ -201,10 +202,10 @@ class FitnessTracker:
             num_envs: N environments of this process.
             num_agents: K agents; N is a multiple of it.
             device: where the environments live.
-            fitness_metric: the metric that is the fitness: `auto` is the task's
-                `successes` if it counts them and else its `fitness`; one of the task's, or
-                "episode_return".
+            fitness_metric: the metric that is the fitness: `auto` is the task's objective;
+                one of its metrics, or "episode_return".
             metrics: of the task, as far as they are known before the first step.
+            objective: the task's own (`EnvSpec.objective`).
 
         Raises:
             ValueError: if the agents cannot own equally many environments.
@@ -219,9 +220,9 @@ class FitnessTracker:
         self.num_agents = num_agents
         self.envs_per_agent = num_envs // num_agents
         self.device = device
-        self.fitness_metric = fitness_metric
-        if metrics and fitness_metric != "auto":
-            check_metric("algo.evolution.fitness_metric", fitness_metric, metrics)
+        self.fitness_metric = objective if fitness_metric == "auto" else fitness_metric
+        if metrics:
+            check_metric("algo.evolution.fitness_metric", self.fitness_metric, metrics)
         self._names: Tuple[str, ...] = ()
         self._last = torch.zeros(0, num_envs, device=device)  # [metrics, N]
         self._is_known = torch.zeros(num_envs, dtype=torch.bool, device=device)
@@ -335,8 +336,6 @@ class FitnessTracker:
 
     def _name_metrics(self, step: Step) -> None:
         names = tuple({**step.metrics, "episode_return": 0, "episode_length": 0})
-        if self.fitness_metric == "auto":
-            self.fitness_metric = "successes" if "successes" in names else "fitness"
         check_metric("algo.evolution.fitness_metric", self.fitness_metric, names)
         self._names = names
         self._last = self._last.new_zeros(len(names), len(self._return))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from typing import Any, Callable, List, Mapping, Optional, TextIO, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, TextIO, Tuple, Union
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from epo.record.names import AGENT_FITNESS, FRAMES_TO_GENERATION
+from epo.record.names import AGENT_FITNESS, FRAMES_TO_GENERATION, headline
 from epo.record.progress import Progress, RunPlan, Trend, clock, short
 from epo.terminal import say
 
@@ -27,27 +27,23 @@ REFRESH_HZ = 4
 WIDE = 116
 """Columns from which the live view sets its three blocks side by side."""
 LINE_METRICS = (
-    ("tolerance", "success_tolerance"),
     ("leader return", "leader/episode_return"),
-    ("successes", "leader/successes"),
     ("fitness", "leader/fitness"),
     ("population mean", "population/fitness_mean"),
     ("best", "population/fitness_best"),
 )
-"""Metrics of a plain line with their names there."""
+"""Metrics of a plain line with their names there, after the headline of the task."""
 LEARN_METRICS = (("step size", "lr"), ("KL", "kl"), ("entropy", "entropy"))
 LEADER_METRICS = (
     ("fitness", "leader/fitness"),
     ("return", "leader/episode_return"),
-    ("successes", "leader/successes"),
-    ("tolerance", "success_tolerance"),
 )
 POPULATION_METRICS = (
     ("mean", "population/fitness_mean"),
     ("best", "population/fitness_best"),
     ("gene distance", "population/gene_distance"),
 )
-"""Metrics of the three blocks of the live view."""
+"""Metrics of the three blocks of the live view; the headline of the task follows the leader's."""
 Clock = Callable[[], float]
 
 
@@ -127,7 +123,8 @@ class PlainConsole:
         parts.append(f"iteration {progress.last.iteration}")
         parts.append(f"{short(progress.last.frames)} frames")
         parts.append(f"{short(progress.fps)} frames/s ({split(metrics)})")
-        for label, name in LINE_METRICS:
+        shown = headline(progress.plan.headline, metrics)
+        for label, name in (*shown, *LINE_METRICS):
             if name in metrics:
                 parts.append(f"{label} {short(metrics[name])}")
         parts += [f"(#{agent})" for agent, _ in best_agents(metrics, 1)]
@@ -152,7 +149,7 @@ class LiveConsole:
         self._progress = Progress(plan)
         self._metrics: Mapping[str, float] = {}
         self._updated_s = now()
-        self._trends = {name: Trend(TREND_WIDTH) for _, name in LEADER_METRICS}
+        self._trends: Dict[str, Trend] = {}
         self._generation = ""
         self._console = console or Console()
         self._live = Live(
@@ -164,7 +161,8 @@ class LiveConsole:
     def write(self, frames: int, metrics: Mapping[str, float]) -> None:
         """Show the row; the first one opens the view."""
         self._progress.update(metrics)
-        for name, trend in self._trends.items():
+        for _, name in self._leader_metrics(metrics):
+            trend = self._trends.setdefault(name, Trend(TREND_WIDTH))
             trend.add(metrics.get(name, math.nan))
         self._metrics, self._updated_s = metrics, self._now()
         if not self._live.is_started:
@@ -240,10 +238,13 @@ class LiveConsole:
 
     def _leader(self) -> Table:
         table = _block("leader", has_trends=True)
-        for label, name in LEADER_METRICS:
+        for label, name in self._leader_metrics(self._metrics):
             if name in self._metrics:
                 table.add_row(label, short(self._metrics[name]), str(self._trends[name]))
         return table
+
+    def _leader_metrics(self, metrics: Mapping[str, float]) -> List[Tuple[str, str]]:
+        return [*LEADER_METRICS, *headline(self._plan.headline, metrics)]
 
     def _population(self) -> Table:
         table = _block("population")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Deque, List, Mapping, NamedTuple, Optional
+from typing import Deque, List, Mapping, NamedTuple, Optional, Tuple
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -21,6 +21,7 @@ class RunPlan:
         max_frames: end of the run in frames, if it has one.
         max_iterations: end of the run in iterations, if it has one.
         max_minutes: end of the run in minutes of wall-clock time, if it has one.
+        headline: what tells best how the task goes (`EnvSpec.headline`).
     """
 
     title: str
@@ -29,6 +30,7 @@ class RunPlan:
     max_frames: Optional[int] = None
     max_iterations: Optional[int] = None
     max_minutes: Optional[float] = None
+    headline: Tuple[str, ...] = ()
 
 
 class Point(NamedTuple):

@@ -55,6 +55,7 @@ class Loop(ABC):
             env.device,
             cfg.algo.evolution.fitness_metric,
             env.spec.metrics,
+            env.spec.objective,
         )
         self.scalars: Dict[str, Tensor] = {}
         self.evaluation: Optional[Evaluation] = None

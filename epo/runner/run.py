@@ -14,6 +14,7 @@ from epo.config import Config
 from epo.envs import VecEnv
 from epo.memory import keep_freed_memory
 from epo.quoting import assignment, python, shell, short_path
+from epo.record.names import headline
 from epo.record.progress import RunPlan, clock, short
 from epo.record.recorder import Recorder, build_recorder, check_packages
 from epo.redact import redact, redact_words
@@ -74,6 +75,7 @@ def run(cfg: Config, make_env: Callable[[Config], VecEnv], is_drawn: bool = Fals
         check_packages(cfg.record)
         # Nothing on the disk has changed so far: whatever can be refused has been.
         start.begin(cfg, env.spec.versions)
+        start.folder.write_spec(env.spec)
         trainer.begin()
         frames = None if state is None else trainer.frames
         with build_recorder(
@@ -214,8 +216,7 @@ class Session:
             f"{label} {short(metrics[name])}"
             for label, name in (
                 ("episode return", "leader/episode_return"),
-                ("successes", "leader/successes"),
-                ("lifted", "leader/lifted"),
+                *headline(trainer.env.spec.headline, metrics),
                 ("fitness", "leader/fitness"),
             )
             if not math.isnan(metrics.get(name, math.nan))
@@ -263,4 +264,5 @@ def _plan(cfg: Config, env: VecEnv) -> RunPlan:
         max_frames=cfg.max_frames,
         max_iterations=cfg.max_iterations,
         max_minutes=cfg.max_minutes,
+        headline=env.spec.headline,
     )

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from epo.config import Config, ConfigError
+from epo.envs import EnvSpec
 from epo.quoting import short_path
 from epo.record.csv import GENERATIONS, METRICS, TABLES
 from epo.record.files import set_aside, write_text
@@ -28,8 +29,8 @@ from epo.terminal import say
 ROOT = Path("runs")
 STATUSES = ("finished", "interrupted", "failed")
 FILES = (
-    *("config.yaml", "command.txt", "versions.json", "git.diff", "summary.json", ".order"),
-    *TABLES,
+    *("config.yaml", "command.txt", "versions.json", "spec.json", "git.diff", "summary.json"),
+    *(".order", *TABLES),
 )
 FOLDERS = ("tensorboard", "checkpoints")
 
@@ -43,6 +44,7 @@ class RunFolder:
         metrics: one row per iteration.
         generations: one row per generation.
         summary: how the last session ended; absent while it runs.
+        spec: what the task is.
         last: newest checkpoint.
         best: checkpoint of the highest leader fitness.
         lock: held by the process that trains here.
@@ -55,6 +57,7 @@ class RunFolder:
         self.metrics = self.path / METRICS
         self.generations = self.path / GENERATIONS
         self.summary = self.path / "summary.json"
+        self.spec = self.path / "spec.json"
         self.last = self.path / "checkpoints" / "last.pt"
         self.best = self.path / "checkpoints" / "best.pt"
         self.lock = FolderLock(self.path)
@@ -129,6 +132,19 @@ class RunFolder:
         """Write `versions.json`; again when the simulator is known (`EnvSpec.versions`)."""
         text = json.dumps(provenance.versions(device, extra), indent=2)
         write_text(self.path / "versions.json", text + "\n")
+
+    def write_spec(self, spec: EnvSpec) -> None:
+        """Write `spec.json`: what the task is, for whoever reads the run without building it."""
+        write_text(self.spec, json.dumps(dataclasses.asdict(spec), indent=2) + "\n")
+
+    def read_spec(self) -> Optional[EnvSpec]:
+        """Return what `write_spec` wrote; None if there is nothing that can be read."""
+        try:
+            content = json.loads(self.spec.read_text(encoding="utf-8"))
+            lists = {n: tuple(v) for n, v in content.items() if isinstance(v, list)}
+            return EnvSpec(**{**content, **lists})
+        except (OSError, ValueError, RecursionError, TypeError, AttributeError):
+            return None
 
     def write_summary(
         self,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 from epo.config import ConfigError
+from epo.envs import CurriculumEnv
 from epo.record.csv import number, rows
 from epo.runner import checkpoint
 from epo.runner.run_folder import RunFolder
@@ -40,21 +41,25 @@ class SavedRun:
         self.settings: Dict[str, Any] = settings
         self.state = checkpoint.load(self.file)
 
-    def success_tolerance(self) -> Optional[float]:
-        """Return the success tolerance of that time, m; None if it is unknown.
+    def level(self, env: CurriculumEnv) -> Optional[float]:
+        """Return the level of the curriculum at that time; None if it is unknown.
 
         `last.pt` holds it in the state of the task. `best.pt` holds networks only, so it comes
         from that iteration's row in `metrics.csv`.
+
+        Args:
+            env: the task.
         """
-        env = self.state.get("env")
-        curriculum = env.get("curriculum") if isinstance(env, dict) else None
-        if isinstance(curriculum, dict) and "tolerance" in curriculum:
-            # One for all agents, or one for each.
-            of_agents = curriculum["tolerance"].flatten().tolist()
-            return of_agents[self.state.get("leader_id", 0)]
+        state = self.state.get("env")
+        if isinstance(state, dict):
+            try:
+                return env.level_of(state, self.state.get("leader_id", 0))
+            except (KeyError, IndexError, TypeError, AttributeError):
+                pass  # of another version
+        name = env.level_name
         for row in rows(self.folder.metrics):
             if row.get("iteration") == str(self.state.get("iteration")):
-                text = row.get("leader/success_tolerance") or row.get("success_tolerance") or ""
+                text = row.get(f"leader/{name}") or row.get(name) or ""
                 value = number(text)
                 # Written from float32: seven digits are its own.
                 return float(f"{value:.7g}") if math.isfinite(value) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from tasks import ranges
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 ENGINES: Dict[str, Engine] = {"isaacgym": IsaacGymEngine()}
 """Engines that are not of `tasks/engines`, by `engine.name`."""
-_NEVER = 2**62
-"""Control steps that no evaluation reaches."""
 
 
 def engine(engine_cfg: Any) -> Engine:
@@ -88,24 +85,6 @@ class AllegroKukaFamily(Family):
         from tasks.allegro_kuka.description import describe
 
         return describe(cfg)
-
-    def target_tolerance(self, cfg: AllegroKukaCfg) -> Optional[float]:
-        """Return the success tolerance that the curriculum ends at, m."""
-        return cfg.curriculum.target_tolerance_m
-
-    def hold_tolerance(self, env: Any, tolerance_m: Optional[float]) -> Optional[float]:
-        """Stop the curriculum; None on Isaac Gym, whose curriculum goes its own way."""
-        import torch
-
-        from tasks.allegro_kuka.task import AllegroKuka
-
-        if not isinstance(env, AllegroKuka):
-            return None
-        env.cfg = replace(env.cfg, curriculum=replace(env.cfg.curriculum, interval_steps=_NEVER))
-        if tolerance_m is not None:
-            tolerance = torch.full_like(env.curriculum.tolerance, tolerance_m)
-            env.curriculum = env.curriculum._replace(tolerance=tolerance)
-        return float(env.curriculum.tolerance)
 
     def make(
         self,

@@ -30,11 +30,17 @@ from tasks.engines.simulator import Simulator
 
 FLOOR_M = 0.1
 """An object centre below this height ends the episode, m."""
+LEVEL = "success_tolerance"
+"""What the curriculum tightens, m."""
 METRICS = (
     *("fitness", "successes", "lifted", "closest_keypoint_distance"),
-    "success_tolerance",  # where every agent has a curriculum of its own
+    LEVEL,  # where every agent has a curriculum of its own
 )
 """Names of `Step.metrics`."""
+HEADLINE = ("successes", "lifted", LEVEL)
+"""What tells best how these tasks go, see `EnvSpec.headline`."""
+NEVER = 2**62
+"""Control steps that no evaluation reaches."""
 _KEPT = ("targets", "force", "force_probability", "goal_pose")
 """Tensors that outlive a step, besides bookkeeping and curriculum."""
 
@@ -62,6 +68,7 @@ class AllegroKuka:
     """
 
     reward_names = rewards.TERMS
+    level_name = LEVEL
 
     def __init__(
         self,
@@ -97,6 +104,9 @@ class AllegroKuka:
             control_dt_s=sim.control_dt_s,
             versions=sim.versions,
             metrics=METRICS,
+            objective="successes",
+            success="successes",
+            headline=HEADLINE,
         )
         self._points = site_points(cfg.num_arms, self.device)
         nominal = keypoint_points(cfg.subtask, objects.half_size(object_scale), cfg.keypoint_scale)
@@ -175,6 +185,25 @@ class AllegroKuka:
             reward_terms=self.terms,
             is_partial=is_partial,
         )
+
+    @property
+    def target_level(self) -> float:
+        """Success tolerance that the curriculum ends at, m."""
+        return self.cfg.curriculum.target_tolerance_m
+
+    def hold_level(self, level: Optional[float]) -> float:
+        """Stop the curriculum at a success tolerance, m, and return it; None: the present one."""
+        fixed = replace(self.cfg.curriculum, interval_steps=NEVER)
+        self.cfg = replace(self.cfg, curriculum=fixed)
+        if level is not None:
+            tolerance = torch.full_like(self.curriculum.tolerance, level)
+            self.curriculum = self.curriculum._replace(tolerance=tolerance)
+        return float(self.curriculum.tolerance)
+
+    def level_of(self, state: Dict[str, Any], agent: int) -> float:
+        """Return the success tolerance of an agent in what `state_dict` gave, m."""
+        tolerance = state["curriculum"]["tolerance"]  # one for all agents, or one for each
+        return float(tolerance.flatten()[agent if tolerance.numel() > 1 else 0])
 
     def separate(self, num_agents: int) -> None:
         """Create a curriculum for every agent's block; call it before `reset`."""
@@ -269,7 +298,7 @@ class AllegroKuka:
             "closest_keypoint_distance": self.episode.closest_keypoint,
         }
         if self.curriculum.tolerance.numel() > 1:
-            metrics["success_tolerance"] = tolerance.float()
+            metrics[LEVEL] = tolerance.float()
         return metrics
 
     def _tolerance(self) -> Tensor:
@@ -280,7 +309,7 @@ class AllegroKuka:
         """State of the task as a whole, and the mean reward terms of the step."""
         means = self.terms.mean(1).unbind()
         return {
-            "success_tolerance": self.curriculum.tolerance.mean().float(),
+            LEVEL: self.curriculum.tolerance.mean().float(),
             "bad_worlds": self.sim.bad.sum().float(),
             "clock_spread": clock_spread(self.episode.progress, self.time_limit),
             **{f"reward/{name}": mean for name, mean in zip(rewards.TERMS, means, strict=True)},

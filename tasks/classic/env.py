@@ -58,6 +58,7 @@ class ClassicEnv:
     def __init__(self, cfg: ClassicCfg, num_envs: int, device: torch.device, seed: int) -> None:
         self.task = TASKS[type(cfg)](cfg, device)
         self.device = device
+        success = (self.task.success_metric,) if self.task.success_metric else ()
         self.spec = EnvSpec(
             name=cfg.name,
             engine="torch",
@@ -66,7 +67,10 @@ class ClassicEnv:
             action_dim=self.task.action_dim,
             control_dt_s=self.task.control_dt_s,
             choices=(self.task.num_choices,) if self.task.num_choices else (),
-            metrics=("fitness", *filter(None, [self.task.success_metric])),
+            metrics=("fitness", *success),
+            objective="successes" if "successes" in success else "fitness",
+            success="".join(success),
+            headline=success,
         )
         self.time_limit = cfg.episode_length
         self._generator = torch.Generator(device).manual_seed(seed)

@@ -78,6 +78,8 @@ class GymnasiumEnv:
             image_shape=observations.image_shape,
             has_invalid_steps=True,
             metrics=("fitness", "solved"),
+            success="solved",
+            headline=("solved",),
         )
         layout = Layout(num_envs, actions.dim, actions.dtype, observations.dim, observations.dtype)
         memory = layout.allocate()

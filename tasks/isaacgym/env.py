@@ -14,7 +14,7 @@ from torch import Tensor
 from epo.envs import EnvSpec, Step, VecEnv
 from tasks.allegro_kuka import observations
 from tasks.allegro_kuka.config import AllegroKukaCfg
-from tasks.allegro_kuka.task import FLOOR_M, METRICS
+from tasks.allegro_kuka.task import FLOOR_M, HEADLINE, LEVEL, METRICS
 from tasks.engines.config import IsaacGymCfg
 from tasks.errors import refuse
 from tasks.isaacgym import checks, preload, walls
@@ -133,6 +133,9 @@ class IsaacGymEnv:
             control_dt_s=env.dt * env.control_freq_inv,
             versions=preload.versions(),
             metrics=METRICS,
+            objective="successes",
+            success="successes",
+            headline=HEADLINE,
         )
         self._was_lifted = torch.zeros(env.num_envs, dtype=torch.bool, device=self.device)
         self._readout = self._probe(engine_cfg)
@@ -219,4 +222,4 @@ class IsaacGymEnv:
         tolerance = torch.full((), float(self.env.success_tolerance), device=self.device)
         terms: Dict[str, Tensor] = extras.get("episode_cumulative", {})
         means = {f"reward/{TERMS[name]}": x.mean() for name, x in terms.items() if name in TERMS}
-        return {"success_tolerance": tolerance, **means}
+        return {LEVEL: tolerance, **means}

@@ -26,6 +26,7 @@ class Probe:
     observation_dim = 1
     action_dim = 1
     metric_names: Tuple[str, ...] = ("fitness",)
+    success_metric = ""
     is_truncated = False
     observes_clock = False
 
@@ -51,6 +52,9 @@ class Probe:
             action_dim=self.action_dim,
             control_dt_s=0.05,
             metrics=tuple(self.metric_names),
+            objective=self.metric_names[-1],
+            success=self.success_metric,
+            headline=(self.success_metric,) if self.success_metric else (),
         )
         self.device = device
         self.num_agents = num_agents
@@ -254,6 +258,7 @@ class ReachProbe(Probe):
     observation_dim = 4
     action_dim = 2
     metric_names = ("fitness", "successes")
+    success_metric = "successes"
     is_truncated = True
     max_step_m = 0.1
     reach_m = 0.1

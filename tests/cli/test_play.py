@@ -137,7 +137,7 @@ def test_tolerance_is_the_checkpoints_unless_another_is_given(
     monkeypatch.setattr(film, "caption", lambda *args: shown.append(args[-1]) or ())
     picture = f"picture={run}/a.png"
     play(f"checkpoint={run}", picture, *SMALL)
-    play(f"checkpoint={run}", picture, "tolerance_m=0.02", *SMALL)
+    play(f"checkpoint={run}", picture, "level=0.02", *SMALL)
     play("policy=zero", picture, *SMALL)
     assert shown == [0.04, 0.02, 0.075]
 
@@ -193,7 +193,7 @@ def test_video_shows_every_nth_control_step_unless_said(control_hz: float, fps: 
         (["steps=-1"], "steps=-1: use 0 or more"),
         (["fps=61"], "fps=61.0: use a number from 1 to 60"),
         (["width=641"], "width=641: use an even number from 64 to 4096"),
-        (["tolerance_m=0"], "tolerance_m=0.0: use a positive number"),
+        (["level=0"], "level=0.0: use a positive number"),
         (["--video"], "flag=--video: unknown"),
     ],
 )

@@ -91,9 +91,10 @@ def test_caption_counts_the_episodes_that_ended():
     from epo.runner.evaluator import Episode
 
     now, before = Episode(0, 7, 1.25, {}), Episode(0, 9, -3.0, {})
-    assert caption("agent 0", now, [], None) == ("agent 0", "", "return 1.2  step 7")
-    assert caption("agent 0", now, [now, before], None)[1] == "episode 2 returned -3.0"
-    assert caption("agent 0", now, [before], 0.05)[1] == "successes 0  tolerance 5.0 cm"
+    assert caption("agent 0", now, []) == ("agent 0", "", "return 1.2  step 7")
+    assert caption("agent 0", now, [now, before])[1] == "episode 2 returned -3.0"
+    line = caption("agent 0", now, [before], "successes", "success tolerance 0.05")[1]
+    assert line == "successes 0  success tolerance 0.05"
 
 
 def test_environment_that_fails_is_one_line_and_leaves_no_file(
@@ -112,7 +113,7 @@ def test_environment_that_fails_is_one_line_and_leaves_no_file(
     ("arguments", "message"),
     [
         ([f"task.env_id={TOYS}Counting-v0"], "Counting-v0 is impossible: it has no picture"),
-        (["tolerance_m=0.05"], "tolerance_m=0.05: the task has none"),
+        (["level=0.05"], "level=0.05: the task has no curriculum"),
     ],
 )
 def test_what_does_not_fit_the_task_is_one_line(arguments: List[str], message: str, tmp_path: Path):

@@ -284,3 +284,10 @@ def test_range_quantile_equals_the_tables(num_agents: int, level: float, quantil
 def test_confidence_width_scales_with_the_error() -> None:
     width = confidence_width(torch.tensor([2.0, 2.0, 2.0]), level=0.95)
     assert width == pytest.approx(2.0 * 3.314, abs=2e-3)
+
+
+def test_fitness_is_the_objective_that_the_task_names() -> None:
+    tracker = FitnessTracker(1, 1, CPU, "auto", ("fitness", "doors"), "doors")
+    assert tracker.fitness_metric == "doors"
+    with pytest.raises(ValueError, match=r"fitness_metric=windows.*doors"):
+        FitnessTracker(1, 1, CPU, "windows", ("fitness", "doors"), "doors")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any, Dict
 
 import pytest
@@ -76,10 +77,22 @@ def test_plain_line_holds_the_numbers_that_matter():
     assert "tolerance" not in last
 
 
-def show(width: int, **extra: float) -> str:
+def test_headline_of_the_task_is_shown_where_there_are_numbers_of_it():
+    plan = replace(PLAN, headline=("doors_opened", "difficulty", "unheard_of"))
+    told = {"leader/doors_opened": 7.25, "difficulty": 0.25}
+    stream = io.StringIO()
+    PlainConsole(plan, 0.0, stream, Time()).write(100, row(1, **told))
+    screen = show(80, plan, **told)
+    for text in (stream.getvalue(), screen):
+        assert "unheard" not in text
+        for label, value in (("doors opened", "7.25"), ("difficulty", "0.25")):
+            assert value in text.partition(label)[2][:30]
+
+
+def show(width: int, plan: RunPlan = PLAN, **extra: float) -> str:
     """Return the screen after two rows and a generation, as text."""
     screen = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
-    live = LiveConsole(PLAN, screen, Time())
+    live = LiveConsole(plan, screen, Time())
     live.generation({"replaced": "[0]", "frames": 150})
     for iteration in (1, 2):
         live.write(100 * iteration, row(iteration, **extra))

@@ -11,7 +11,8 @@ from typing import Any, Callable, Dict
 import pytest
 import torch
 
-from epo.cli import diagnose, plot
+from epo.cli import diagnose
+from epo.cli.plot import groups
 from epo.config import ConfigError
 from epo.record.csv import GenerationsCsv, MetricsCsv, rows
 from epo.record.health import HealthWarnings, read_targets
@@ -19,6 +20,7 @@ from epo.runner import checkpoint, provenance
 from epo.runner.run_folder import RunFolder
 from epo.runner.saved_run import SavedRun
 from epo.runner.start import RunStart, find_start
+from tests.runner.levels import read_level
 from tests.runner.small_config import small_config
 
 STATE: Dict[str, Any] = {"iteration": 4, "frames": 64, "wall_s": 1.0, "model": {}}
@@ -205,8 +207,8 @@ def test_readers_take_or_refuse_a_damaged_file_in_one_line(kind: str, run: RunFo
     SIDE_FILES[kind][0](run.path)
     for read in (
         lambda: diagnose.diagnose(run.metrics),
-        lambda: plot.read_curves(run.path, "frames", ["kl"], is_strict=False),
-        lambda: SavedRun(run.path).success_tolerance(),
+        lambda: groups.read_run(run.path, "frames", ["kl"], False),
+        lambda: read_level(SavedRun(run.path)),
         run.read_summary,
     ):
         assert "\n" not in outcome(read)

@@ -17,6 +17,7 @@ from epo.runner.evaluator import load_policy
 from epo.runner.saved_run import SavedRun
 from tests.composed import REPOSITORY
 from tests.integration.command import assert_same_run, rows, start, train, weights
+from tests.runner.levels import read_level
 from tests.runner.pbt_runs import SMALL, config, make_env
 
 pytestmark = pytest.mark.slow
@@ -120,7 +121,7 @@ def test_members_in_physics_resume_exactly_and_are_played(tmp_path: Path):
     row = rows(tmp_path / "whole")[-1]
     assert row["pbt/hp/reward.lift_threshold_m/3"] and row["leader/success_tolerance"]
     saved = SavedRun(tmp_path / "whole/checkpoints/last.pt")
-    assert saved.success_tolerance() == pytest.approx(0.075)
+    assert read_level(saved) == pytest.approx(0.075)
     # One agent's: what plays it looks for no population.
     assert len(weights(tmp_path / "whole")["log_std"]) == 1
 

@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from epo.config import ConfigError
+from epo.envs import EnvSpec
 from epo.record.csv import MetricsCsv
 from epo.runner import checkpoint
 from epo.runner.run_folder import RunFolder
 from epo.runner.saved_run import SavedRun
+from tests.runner.levels import read_level
 from tests.runner.small_config import small_config
 
 TOLERANCE = {"curriculum": {"tolerance": torch.tensor(0.05, dtype=torch.float64)}}
@@ -43,15 +45,15 @@ def test_best_is_preferred_and_any_file_can_be_named(run: Path):
 
 
 def test_tolerance_is_that_of_the_checkpoint(run: Path):
-    assert SavedRun(run).success_tolerance() == 0.05
+    assert read_level(SavedRun(run)) == 0.05
     save_best(run, 2)
-    assert SavedRun(run).success_tolerance() == 0.0675  # as float32 it is 0.06750000268
+    assert read_level(SavedRun(run)) == 0.0675  # as float32 it is 0.06750000268
 
 
 @pytest.mark.parametrize("iteration", [3, 9])  # an empty cell; no such row
 def test_tolerance_is_unknown_where_nothing_was_recorded(iteration: int, run: Path):
     save_best(run, iteration)
-    assert SavedRun(run).success_tolerance() is None
+    assert read_level(SavedRun(run)) is None
 
 
 @pytest.mark.parametrize(
@@ -69,3 +71,13 @@ def test_what_is_no_checkpoint_of_a_run_is_refused(path: str, message: str, run:
         (run.parent / name).write_bytes(b"no checkpoint")
     with pytest.raises(ConfigError, match=f"checkpoint=.*{message}"):
         SavedRun(run.parent / path)
+
+
+def test_run_tells_what_its_task_is(run: Path):
+    folder = RunFolder(run)
+    assert folder.read_spec() is None  # of an older version
+    spec = EnvSpec("task", "e", 4, 3, 1, 0.02, choices=(2,), headline=("doors",))
+    folder.write_spec(spec)
+    assert folder.read_spec() == spec
+    folder.spec.write_text("[1")
+    assert folder.read_spec() is None

@@ -7,8 +7,8 @@ import torch
 
 pytest.importorskip("mujoco")
 
+from epo.envs import CurriculumEnv
 from tasks import registry
-from tasks.allegro_kuka.family import FAMILY
 from tasks.allegro_kuka.task import AllegroKuka
 from tests.composed import composed
 
@@ -23,7 +23,8 @@ def make() -> AllegroKuka:
     # Due at every step.
     cfg.task.curriculum.interval_steps, cfg.task.curriculum.min_successes = 1, 0.0
     env = registry.make(cfg.task, cfg.engine, 1, torch.device("cpu"), 0)
-    assert isinstance(env, AllegroKuka)
+    assert isinstance(env, AllegroKuka) and isinstance(env, CurriculumEnv)
+    assert env.target_level == 0.01
     env.reset()
     return env
 
@@ -35,13 +36,13 @@ def tolerance_after_a_step(env: AllegroKuka) -> float:
 def test_tolerance_is_held_where_the_curriculum_would_tighten_it():
     assert tolerance_after_a_step(make()) == pytest.approx(0.0675)  # 0.9 * 0.075
     env = make()
-    assert FAMILY.hold_tolerance(env, None) == pytest.approx(0.075)
+    assert env.hold_level(None) == pytest.approx(0.075)
     assert tolerance_after_a_step(env) == pytest.approx(0.075)
 
 
 def test_tolerance_can_be_chosen_and_fitness_knows_the_progress():
     env = make()
-    assert FAMILY.hold_tolerance(env, 0.0425) == pytest.approx(0.0425)
+    assert env.hold_level(0.0425) == pytest.approx(0.0425)
     step = env.step(torch.zeros(1, 23))
     assert float(step.scalars["success_tolerance"]) == pytest.approx(0.0425)
     # No success; half of the way from 0.075 to 0.01.
@@ -51,7 +52,7 @@ def test_tolerance_can_be_chosen_and_fitness_knows_the_progress():
 def test_tasks_without_curriculum_stay_as_they_are():
     cfg = composed("task=ProbeReach")
     env = registry.make(cfg.task, cfg.engine, 1, torch.device("cpu"), 0)
-    assert registry.of(cfg.task).hold_tolerance(env, 0.05) is None
+    assert not isinstance(env, CurriculumEnv)
 
 
 def test_episode_length_is_the_tasks():

@@ -12,12 +12,8 @@ from epo.envs import EnvSpec, Step
 
 RING = 4096
 """Control steps until everything repeats."""
-OBJECTIVES = ("fitness", "successes")
-"""What the Allegro-Kuka tasks tell of an episode and selection may go by: here, agents differ."""
-METRICS = ("lifted", "closest_keypoint_distance")
-"""What else they tell of it."""
-SCALARS = ("success_tolerance", "bad_worlds")
-"""What they tell of the whole task, without the means of the reward's terms."""
+NUM_SCALARS = 2
+"""Numbers of the whole task, without the means of the reward's terms, as in Allegro-Kuka."""
 ENGINE = "synthetic"
 
 
@@ -50,10 +46,12 @@ class SyntheticEnv:
         self._reward = uniform(rows)
         is_done, is_cut = uniform(rows) < done_probability, uniform(rows) < 0.5
         self._terminated, self._truncated = is_done & ~is_cut, is_done & is_cut
-        self._metrics = {name: uniform(rows) for name in METRICS}
+        names = (*spec.metrics, spec.objective, "fitness")
+        objectives = ("fitness", spec.objective)  # selection may go by them: agents differ here
+        self._metrics = {name: uniform(rows) for name in names if name not in objectives}
         rank = torch.linspace(0.0, 10.0, spec.num_envs, device=device)
-        self._objectives = dict.fromkeys(OBJECTIVES, rank)
-        self._scalars = {name: torch.zeros((), device=device) for name in SCALARS}
+        self._objectives = dict.fromkeys(objectives, rank)
+        self._scalars = {f"scalar_{i}": torch.zeros((), device=device) for i in range(NUM_SCALARS)}
         self._t = 0
 
     def reset(self) -> Tensor:

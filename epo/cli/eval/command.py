@@ -8,7 +8,7 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Sequence
 
 from epo.cli import arguments, environment
 from epo.cli.eval.measure import Result, play, results
@@ -27,7 +27,7 @@ from epo.cli.play.cast import population_of, shown_agents
 from epo.cli.play.command import configuration as configuration_of
 from epo.cli.progress import progress
 from epo.config import Config, ConfigError
-from epo.envs import EnvError
+from epo.envs import CurriculumEnv, EnvError, VecEnv
 from epo.record.files import write_text
 from epo.runner.evaluator import Evaluator, load_policy
 from epo.runner.saved_run import SavedRun
@@ -61,9 +61,8 @@ def main(words: Sequence[str]) -> None:
     except EnvError as error:
         print(f"error: {error}; nothing was written", file=sys.stderr)
         sys.exit(1)
-    tolerance_m = tolerance_of(options, configs[0])
-    show(saved, found, tolerance_m)
-    _write(out, content(saved, configs[0], tolerance_m, found))
+    show(saved, found)
+    _write(out, content(saved, configs[0], found))
     print(f"wrote {out}")
 
 
@@ -75,16 +74,18 @@ def configuration(saved: SavedRun, options: Options, engine: str, given: Sequenc
     return configuration_of(saved, [*given, f"seed={seed}"], [f"engine={engine}", "device=auto"])
 
 
-def tolerance_of(options: Options, cfg: Config) -> Optional[float]:
-    """Return the success tolerance to hold, m; None where the task has no curriculum.
+def hold(options: Options, env: VecEnv) -> Dict[str, float]:
+    """Hold the level of the task's curriculum; return it by its name, nothing without curriculum.
 
     Raises:
-        ConfigError: if one is asked for where there is none.
+        ConfigError: if a level is asked for where there is none.
     """
-    target = environment.target_tolerance(cfg)
-    if target is None and options.tolerance_m is not None:
-        raise ConfigError("tolerance_m", options.tolerance_m, "the task has none; leave it out")
-    return target if options.tolerance_m is None else options.tolerance_m
+    if isinstance(env, CurriculumEnv):
+        level = env.target_level if options.level is None else options.level
+        return {env.level_name: env.hold_level(level)}
+    if options.level is not None:
+        raise ConfigError("level", options.level, "the task has no curriculum; leave it out")
+    return {}
 
 
 def evaluate(saved: SavedRun, options: Options, cfg: Config, mode: str) -> List[Result]:
@@ -95,7 +96,6 @@ def evaluate(saved: SavedRun, options: Options, cfg: Config, mode: str) -> List[
     """
     population = population_of(cfg)
     agents = shown_agents(options.agents, population, name="agents", most=population)
-    tolerance_m = tolerance_of(options, cfg)
     worlds = num_worlds(options, len(agents))
     per_world = math.ceil(options.episodes / worlds)
     limit = environment.episode_length(cfg) or UNLIMITED_STEPS
@@ -104,22 +104,20 @@ def evaluate(saved: SavedRun, options: Options, cfg: Config, mode: str) -> List[
     with closing(environment.make_env(cfg)) as env:
         seed = cfg.seed if mode == "stochastic" else None
         policy = load_policy(cfg.algo, population, saved.state, saved.file, env, agents, seed)
-        environment.hold_tolerance(cfg, env, tolerance_m)
+        level = hold(options, env)
         with progress(f"{env.spec.engine}, {mode}", env.spec.num_envs * per_world) as tick:
             played = play(Evaluator(env, policy), per_world, max_steps, tick)
-        return results(env.spec.engine, mode, agents, worlds, per_world, played)
+        return results(env.spec, mode, agents, worlds, per_world, played, level)
 
 
-def content(
-    saved: SavedRun, cfg: Config, tolerance_m: Optional[float], found: Sequence[Result]
-) -> Dict[str, Any]:
+def content(saved: SavedRun, cfg: Config, found: Sequence[Result]) -> Dict[str, Any]:
     """Return what the JSON file holds: where the agents are from and what they reached."""
     return {
         "checkpoint": str(saved.file),
         "iteration": saved.state["iteration"],
         "frames": saved.state["frames"],
         "seed": cfg.seed,
-        "success_tolerance_m": tolerance_m,
+        "level": found[0].level if found else {},
         "results": [result.as_plain() for result in found],
     }
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from types import MappingProxyType
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from epo.cli.study.statistics import Interval, mean_interval, share_interval
+from epo.envs import EnvSpec
 from epo.runner.evaluator import Episode, Evaluator
-
-SUCCESS_METRICS = ("successes", "solved")
-"""Metrics of a task that count successes; one or more in an episode make it a success."""
 
 
 class Result(NamedTuple):
@@ -20,6 +19,8 @@ class Result(NamedTuple):
         agent: its index.
         episodes: those that ended.
         num_missing: episodes that had not ended when the evaluation gave up.
+        success: the metric that counts successes (`EnvSpec.success`).
+        level: name -> level that the curriculum was held at; empty: the task has none.
     """
 
     engine: str
@@ -27,6 +28,8 @@ class Result(NamedTuple):
     agent: int
     episodes: List[Episode]
     num_missing: int
+    success: str = ""
+    level: Mapping[str, float] = MappingProxyType({})
 
     @property
     def episode_return(self) -> Interval:
@@ -48,10 +51,9 @@ class Result(NamedTuple):
     def success_rate(self) -> Optional[Interval]:
         """Share of episodes with a success and its 95 % interval; None: the task has none."""
         names = self.episodes[0].metrics if self.episodes else ()
-        name = next((name for name in SUCCESS_METRICS if name in names), None)
-        if name is None:
+        if self.success not in names:
             return None
-        num = sum(episode.metrics[name] >= 1.0 for episode in self.episodes)
+        num = sum(episode.metrics[self.success] >= 1.0 for episode in self.episodes)
         return share_interval(num, len(self.episodes))
 
     def as_plain(self) -> Dict[str, Any]:
@@ -107,12 +109,13 @@ def play(
 
 
 def results(
-    engine: str,
+    spec: EnvSpec,
     mode: str,
     agents: Sequence[int],
     worlds: int,
     per_world: int,
     played: List[Episode],
+    level: Mapping[str, float],
 ) -> List[Result]:
     """Sort episodes by their agents; world i belongs to agents[i // worlds]."""
     own: List[List[Episode]] = [[] for _ in agents]
@@ -120,7 +123,7 @@ def results(
         own[episode.env // worlds].append(episode)
     wanted = worlds * per_world
     return [
-        Result(engine, mode, agent, episodes, wanted - len(episodes))
+        Result(spec.engine, mode, agent, episodes, wanted - len(episodes), spec.success, level)
         for agent, episodes in zip(agents, own)
     ]
 

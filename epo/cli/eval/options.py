@@ -22,8 +22,8 @@ USAGE = """usage: python -m epo eval RUN [agents=leader] [episodes=100] [name=va
   num_worlds   worlds of each agent; default one for each episode, at most 1024 in all
   max_steps    control steps after which episodes that have not ended are given up; default
                twice the time limit of all episodes of a world
-  tolerance_m  success tolerance of AllegroKuka tasks, held from start to end; default the
-               target of the curriculum
+  level        of a task with a curriculum, such as the success tolerance of AllegroKuka tasks, m,
+               held from start to end; default the target of the curriculum
   out          JSON file to write; default eval_<checkpoint>.json in the run folder
   trust        true: import the module that the run's config.yaml names (its code runs)
 
@@ -50,7 +50,7 @@ class Options:
     seed: Optional[int] = None
     num_worlds: Optional[int] = None
     max_steps: Optional[int] = None
-    tolerance_m: Optional[float] = None
+    level: Optional[float] = None
     out: Optional[str] = None
 
 
@@ -70,8 +70,8 @@ def check(options: Options) -> None:
             raise ConfigError(name, value, f"use a whole number from 1 to {most}")
     if options.seed is not None and not 0 <= options.seed < 2**31:
         raise ConfigError("seed", options.seed, f"use a whole number from 0 to {2**31 - 1}")
-    if options.tolerance_m is not None and not options.tolerance_m > 0:
-        raise ConfigError("tolerance_m", options.tolerance_m, "use a positive number")
+    if options.level is not None and not options.level > 0:
+        raise ConfigError("level", options.level, "use a positive number")
     for mode in (options.modes or "").split(","):
         if options.modes is not None and mode not in MODES:
             way_out = f"use {' or '.join(MODES)}, or both with a comma{did_you_mean(mode, MODES)}"

@@ -8,21 +8,21 @@ from typing import Optional, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from epo.cli.eval.measure import SUCCESS_METRICS, Result
+from epo.cli.eval.measure import Result
 from epo.cli.study.statistics import Interval
 from epo.record.progress import short
 from epo.runner.saved_run import SavedRun
 
 
-def show(saved: SavedRun, found: Sequence[Result], tolerance_m: Optional[float]) -> None:
+def show(saved: SavedRun, found: Sequence[Result]) -> None:
     """Print one row per agent, mode and engine, and what a reader must know to judge it."""
     console = Console()
     title = f"{saved.file}: {short(saved.state['frames'])} frames of training"
     engines = list(dict.fromkeys(result.engine for result in found))
     if len(engines) == 1:
         title += f", {engines[0]}"
-    if tolerance_m is not None:
-        title += f", success tolerance held at {tolerance_m:g} m"
+    for name, level in found[0].level.items() if found else ():
+        title += f", {name.replace('_', ' ')} held at {level:g}"
     console.print(title, highlight=False, markup=False, soft_wrap=True)
     console.print(table(found, with_engines=len(engines) > 1))
     missing = sum(result.num_missing for result in found)
@@ -33,7 +33,8 @@ def show(saved: SavedRun, found: Sequence[Result], tolerance_m: Optional[float])
 
 def table(found: Sequence[Result], with_engines: bool) -> Table:
     """Tabulate means with their 95 % intervals."""
-    names = [n for n in SUCCESS_METRICS if any(n in result.metrics for result in found)]
+    successes = dict.fromkeys(result.success for result in found)
+    names = [n for n in successes if any(n in result.metrics for result in found)]
     has_rate = any(result.success_rate is not None for result in found)
     grid = Table(box=None, pad_edge=False)
     for column in ("agent", "mode", *["engine"] * with_engines):

@@ -16,6 +16,7 @@ from epo.cli.compose import one_line_errors
 from epo.cli.gpu import parts
 from epo.cli.gpu.run import measured, train
 from epo.record import csv
+from epo.record.names import headline
 from epo.runner import checkpoint
 from epo.runner.run_folder import RunFolder
 
@@ -23,9 +24,9 @@ NAME = "curve.pt"
 TABLE = "curve.csv"
 COLUMNS = (
     *("iteration", "frames", "wall_s", "fps", "sim_s", "act_s", "learn_s", "lr", "kl"),
-    *("leader/objective", "leader/fitness", "leader/successes", "leader/episode_return"),
-    *("population/fitness_mean", "population/fitness_best", "population/successes"),
-    *("success_tolerance", "generation", "bad_worlds", "population/gene_distance"),
+    *("leader/objective", "leader/fitness", "leader/episode_return"),
+    *("population/fitness_mean", "population/fitness_best"),
+    *("generation", "bad_worlds", "population/gene_distance"),
 )
 
 
@@ -57,7 +58,8 @@ def main(arguments: Sequence[str]) -> None:
     state = checkpoint.load(run.last)
     results.mkdir(parents=True, exist_ok=True)
     saved = parts.write(results, NAME, parts.slim(state))
-    rows = keep_table(run.metrics, results / TABLE)
+    spec = run.read_spec()
+    rows = keep_table(run.metrics, results / TABLE, spec.headline if spec else ())
     print_json(**measured(rows), wall_s=state["wall_s"], parts=len(saved), restored=restored)
 
 
@@ -77,10 +79,12 @@ def restore(results: Path, run: RunFolder, settings: Sequence[str]) -> bool:
     return True
 
 
-def keep_table(metrics: Path, path: Path) -> List[Dict[str, str]]:
-    """Copy the columns of a curve; give its rows."""
+def keep_table(metrics: Path, path: Path, told: Sequence[str]) -> List[Dict[str, str]]:
+    """Copy the columns of a curve and the headline of its task; return its rows."""
     rows = list(csv.rows(metrics))
-    columns = [name for name in COLUMNS if rows and name in rows[0]]
+    known = dict.fromkeys(rows[0] if rows else (), 0.0)
+    columns = [name for name in COLUMNS if name in known]
+    columns += [column for _, column in headline(told, known)]
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = tables.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()

@@ -91,7 +91,7 @@ TABLES: Dict[str, Table] = {
             ("physics, s", ("sim_s",)),
             ("acting, s", ("act_s",)),
             ("learning, s", ("learn_s",)),
-            ("successes", ("leader/successes",)),
+            ("leader's objective", ("leader/objective",)),
         )
     ),
     "curve": Table(
@@ -100,7 +100,6 @@ TABLES: Dict[str, Table] = {
             ("wall clock, s", ("wall_s",)),
             ("frames/s", ("fps",)),
             ("leader's objective", ("leader/objective",)),
-            ("successes", ("leader/successes",)),
             ("generations", ("generation",)),
             ("parts", ("parts",)),
         )

@@ -23,7 +23,7 @@ TRAIN = CONFIG_DIR.parent / "train.py"
 WARM_UP = 3
 """Iterations that are not counted: kernels are loaded, episodes begin together."""
 TIMES = ("fps", "sim_s", "act_s", "learn_s")
-LAST = ("leader/objective", "leader/successes", "generation", "kl", "bad_worlds", "lr")
+LAST = ("leader/objective", "generation", "kl", "bad_worlds", "lr")
 PLAIN = ("record.console=plain", "record.tensorboard=false")
 
 

@@ -161,13 +161,13 @@ def print_table(runs: Sequence[Overview]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for header in ("run", "state", "task", "algo"):
         table.add_column(header, overflow="fold")
-    for header in ("frames", "frames/s", "time", "return", "successes", "fitness"):
+    for header in ("frames", "frames/s", "time", "return", "success", "fitness"):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("tags", overflow="fold")
     table.add_column("last warning", overflow="fold")
     for run in runs:
         time = clock(run.wall_s) if math.isfinite(run.wall_s) else "–"
-        numbers = (run.episode_return, run.successes, run.fitness)
+        numbers = (run.episode_return, run.success, run.fitness)
         table.add_row(
             *(Text(text) for text in (short_path(run.path), run.state, run.task, run.algo)),
             *(short(run.frames), short(run.fps), time, *map(short, numbers)),

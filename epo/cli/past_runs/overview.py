@@ -28,7 +28,7 @@ class Overview(NamedTuple):
         tags: `record.tags`.
         iteration, frames, wall_s: how far it came.
         fps: frames per second of its last iteration; NaN before the first.
-        fitness, episode_return, successes: of the leader in the last iteration; NaN: unknown.
+        fitness, episode_return, success: of the leader in the last iteration; NaN: unknown.
         warning: title of the last health warning; empty: none.
         error: what it failed with; empty: it did not.
     """
@@ -45,7 +45,7 @@ class Overview(NamedTuple):
     fps: float
     fitness: float
     episode_return: float
-    successes: float
+    success: float
     warning: str
     error: str
 
@@ -65,6 +65,7 @@ def read(folder: RunFolder) -> Overview:
     row, warning = last_row(folder.metrics), last_row(folder.path / WARNINGS)
     task, algo, record = (_group(config, name) for name in ("task", "algo", "record"))
     numbers = {name: number(text) for name, text in row.items()}
+    spec = folder.read_spec()
     seed, tags = config.get("seed"), record.get("tags")
     nan = float("nan")
     return Overview(
@@ -80,7 +81,7 @@ def read(folder: RunFolder) -> Overview:
         fps=numbers.get("fps", nan),
         fitness=numbers.get("leader/fitness", nan),
         episode_return=numbers.get("leader/episode_return", nan),
-        successes=numbers.get("leader/successes", nan),
+        success=numbers.get(f"leader/{spec.success}" if spec else "", nan),
         warning=warning.get("title", ""),
         error=str(summary.get("error", "")),
     )

@@ -103,6 +103,7 @@ def _set_up(
 ) -> Film:
     """Build the worlds shown, their actors and what draws them; `stack` closes all of it."""
     from epo.cli.play.film import Film
+    from epo.envs import CurriculumEnv
     from epo.record.tiles import Grid
     from epo.runner.evaluator import Evaluator
 
@@ -110,12 +111,13 @@ def _set_up(
     env = stack.enter_context(closing(environment.make_env(cfg)))
     policy = cast.policy(cfg, env)
     grid = Grid(len(cast.labels), options.width, options.height)
-    tolerance_m = options.tolerance_m
-    if tolerance_m is None and saved is not None:
-        tolerance_m = saved.success_tolerance()
-    tolerance_m = environment.hold_tolerance(cfg, env, tolerance_m)
-    if tolerance_m is None and options.tolerance_m is not None:
-        raise ConfigError("tolerance_m", options.tolerance_m, "the task has none; leave it out")
+    level = options.level
+    if isinstance(env, CurriculumEnv):
+        if level is None and saved is not None:
+            level = saved.level(env)
+        level = env.hold_level(level)
+    elif level is not None:
+        raise ConfigError("level", level, "the task has no curriculum; leave it out")
     renderer = environment.make_renderer(cfg, env, *grid.tile_size)
     stack.enter_context(closing(renderer))
     return Film(
@@ -123,7 +125,7 @@ def _set_up(
         renderer,
         grid,
         cast.labels,
-        tolerance_m,
+        level,
         frame_rate(options, env.spec.control_dt_s),
         with_captions=options.captions,
     )

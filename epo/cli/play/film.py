@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, Optional, Sequence, Tuple
 import numpy as np
 from rich.progress import track
 
+from epo.envs import CurriculumEnv
 from epo.record.tiles import Grid
 from epo.runner.evaluator import Episode, Evaluator
 
@@ -24,7 +25,7 @@ class Film:
         renderer: draws one world, best in the size of a tile.
         grid: where the tiles go.
         labels: [N] who acts in each world.
-        tolerance_m: success tolerance, m; None: the task has none.
+        level: of the curriculum; None: the task has none.
         fps: frames per second of simulated time; where they are more than the control steps,
             frames are repeated.
         with_captions: write label and numbers into the tiles.
@@ -36,13 +37,13 @@ class Film:
         renderer: Renderer,
         grid: Grid,
         labels: Sequence[str],
-        tolerance_m: Optional[float],
+        level: Optional[float],
         fps: float,
         with_captions: bool,
     ) -> None:
         self.evaluator, self.labels = evaluator, labels
         self._renderer, self._grid = renderer, grid
-        self._tolerance_m = tolerance_m
+        self._level = level
         self.fps = fps
         self._with_captions = with_captions
 
@@ -80,19 +81,30 @@ class Film:
             return ()
         episode = self.evaluator.present(world)
         ended = [other for other in self.evaluator.episodes if other.env == world]
-        return caption(self.labels[world], episode, ended, self._tolerance_m)
+        env = self.evaluator.env
+        level = ""
+        if self._level is not None and isinstance(env, CurriculumEnv):
+            level = f"{env.level_name.replace('_', ' ')} {self._level:.3g}"
+        return caption(self.labels[world], episode, ended, env.spec.success, level)
 
 
 def caption(
-    label: str, episode: Episode, ended: Sequence[Episode], tolerance_m: Optional[float]
+    label: str, episode: Episode, ended: Sequence[Episode], success: str = "", level: str = ""
 ) -> Tuple[str, str, str]:
     """Write who acts and what the present episode reached.
 
-    Beside, the success tolerance or, in tasks without one, the return of the episode before.
+    Beside, successes and level of the curriculum or, in tasks without one, the return of the
+    episode before.
+
+    Args:
+        label: who acts.
+        episode: the present one.
+        ended: those before, in this world.
+        success: the metric that counts successes.
+        level: of the curriculum, with its name; empty: there is none.
     """
-    if tolerance_m is not None:
-        successes = f"successes {episode.metrics.get('successes', 0.0):.0f}"
-        other = f"{successes}  tolerance {100 * tolerance_m:.1f} cm"
+    if level:
+        other = f"{success} {episode.metrics.get(success, 0.0):.0f}  {level}"
     else:
         other = f"episode {len(ended)} returned {ended[-1].episode_return:.1f}" if ended else ""
     return label, other, f"return {episode.episode_return:.1f}  step {episode.steps}"

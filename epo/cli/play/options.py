@@ -24,7 +24,8 @@ USAGE = """usage: python -m epo play checkpoint=RUN [video=play.mp4] [name=value
   fps            frames per second of real time, at most 60; default every n-th control step,
                  at most 30
   deterministic  true: agents do what they think best; false: with their training noise
-  tolerance_m    success tolerance of AllegroKuka tasks; default that of the checkpoint
+  level          of a task with a curriculum, such as the success tolerance of AllegroKuka tasks, m;
+                 default that of the checkpoint
   captions       false: no text in the tiles
   trust          true: import the module that the run's config.yaml names (its code runs)
 
@@ -57,7 +58,7 @@ class Options:
     height: int = 540
     fps: Optional[float] = None
     deterministic: bool = True
-    tolerance_m: Optional[float] = None
+    level: Optional[float] = None
     captions: bool = True
 
 
@@ -78,7 +79,7 @@ def check(options: Options) -> None:
         ("num_worlds", lambda value: value >= 1, "use at least 1"),
         ("steps", lambda value: value >= 0, "use 0 or more"),
         ("fps", lambda value: 1 <= value <= 60, "use a number from 1 to 60"),
-        ("tolerance_m", lambda value: value > 0, "use a positive number"),
+        ("level", lambda value: value > 0, "use a positive number"),
         ("width", _is_size, f"use an even number from {SIZES[0]} to {SIZES[1]}"),
         ("height", _is_size, f"use an even number from {SIZES[0]} to {SIZES[1]}"),
     ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import List, Sequence
+from typing import Dict, List, Sequence
 
 from epo.cli.past_runs.overview import is_running
 from epo.cli.plot.figure import PANELS, draw, panels, save, save_numbers
@@ -13,6 +13,8 @@ from epo.cli.plot.options import Files, Options, folder_of
 from epo.cli.plot.published import COLUMN, PUBLISHED, Published
 from epo.config import ConfigError
 from epo.quoting import short_path
+from epo.record.csv import header
+from epo.record.names import headline
 from epo.record.progress import short
 from epo.runner.run_folder import RunFolder
 from epo.validation import did_you_mean
@@ -37,9 +39,23 @@ def published(runs: Sequence[Run], names: Sequence[str]) -> List[Published]:
     return PUBLISHED[tasks[0]]
 
 
+def default_columns(paths: Sequence[Path]) -> List[str]:
+    """Name the columns of every task, and what the tasks of the runs tell best."""
+    told: Dict[str, None] = {}
+    for path in paths:
+        folder = RunFolder(folder_of(path))
+        spec = folder.read_spec()  # None: a run of an older version
+        columns = dict.fromkeys(header(folder.metrics), 0.0)
+        names = headline(spec.headline if spec else (), columns)
+        told.update(dict.fromkeys(column for _, column in names))
+    return [PANELS[0], *told, *PANELS[1:]]
+
+
 def draw_once(options: Options, paths: Sequence[Path], files: Files) -> List[Group]:
     """Draw the runs as they are now and return what was drawn; nothing without any numbers."""
-    names = options.columns or list(PANELS)
+    names = options.columns or default_columns(paths)
+    if options.bands and not options.columns:
+        names = list(dict.fromkeys((PANELS[0], COLUMN, *names)))
     runs = [read_run(path, options.x, names, bool(options.columns)) for path in paths]
     groups = grouped(runs, options.group)
     of_papers = published(runs, names) if options.bands else []

@@ -22,14 +22,12 @@ if TYPE_CHECKING:
 
 PANELS = (
     "leader/episode_return",
-    "leader/lifted",
-    "leader/successes",
     "leader/fitness",
     "eval/episode_return",
     "population/fitness_mean",
-    "success_tolerance",
 )
-"""Columns drawn unless others are asked for; those without any number are left out."""
+"""Columns drawn unless others are asked for, with the headline of the task after the first; those
+without any number are left out."""
 NUM_COLUMNS = 3
 PANEL_INCHES = (4.6, 3.2)
 LEGEND_INCHES = 0.25

@@ -85,7 +85,7 @@ def test_episodes_that_do_not_end_are_counted(run: Path, capsys: pytest.CaptureF
         (["RUN", "agents=3"], "agents=3: use leader, all, or indices from 0 to 2"),
         (["RUN", "episodes=0"], "episodes=0: use a whole number"),
         (["RUN", "modes=determinstic"], "did you mean deterministic"),
-        (["RUN", "tolerance_m=0.01"], "tolerance_m=0.01: the task has none"),
+        (["RUN", "level=0.01"], "level=0.01: the task has no curriculum"),
         (["RUN", "out=table.csv"], "its name must end in .json"),
         (["RUN", "out=/nowhere/a.json"], "choose another out=<file>.json"),
         (["RUN", "engine=mujco"], "mujoco"),
@@ -103,5 +103,5 @@ def test_bad_input_is_one_line(run: Path, words: list, message: str):
 def test_help_says_what_can_be_set(capsys: pytest.CaptureFixture):
     epo(["eval", "--help"])
     printed = capsys.readouterr().out
-    for name in ("agents", "episodes", "modes", "engine", "tolerance_m", "out"):
+    for name in ("agents", "episodes", "modes", "engine", "level", "out"):
         assert f"\n  {name} " in printed

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import List
 
 from epo.cli.eval.measure import Result, play, results
+from epo.envs import EnvSpec
 from epo.runner.evaluator import Episode
 
 
@@ -23,6 +24,9 @@ class Worlds:
                 self.episodes.append(Episode(i, i + 1, float(i), {}))
 
 
+SPEC = EnvSpec("task", "e", 3, 1, 1, 0.02, success="solved")
+
+
 def episode(env: int, episode_return: float = 0.0, **metrics: float) -> Episode:
     return Episode(env, 10, episode_return, metrics)
 
@@ -39,7 +43,8 @@ def test_every_world_contributes_the_same_number_of_episodes():
 def test_episodes_that_do_not_end_are_given_up():
     played = play(Worlds(3), per_world=1, max_steps=2, tick=lambda _: None)  # type: ignore[arg-type]
     assert [e.env for e in played] == [0, 1]
-    of_agent = results("e", "m", [0, 4, 7], 1, 1, played)
+    of_agent = results(SPEC, "m", [0, 4, 7], 1, 1, played, {"height": 0.5})
+    assert of_agent[0][-2:] == ("solved", {"height": 0.5})
     assert [(r.agent, len(r.episodes), r.num_missing) for r in of_agent] == [
         (0, 1, 0),
         (4, 1, 0),
@@ -48,7 +53,7 @@ def test_episodes_that_do_not_end_are_given_up():
 
 
 def test_episode_with_one_success_or_more_is_one():
-    result = Result("e", "m", 0, [episode(0, successes=n) for n in (0, 1, 5, 0)], 0)
+    result = Result("e", "m", 0, [episode(0, successes=n) for n in (0, 1, 5, 0)], 0, "successes")
     assert result.success_rate is not None
     assert result.success_rate.value == 0.5
     assert result.metrics["successes"].value == 1.5

@@ -22,7 +22,7 @@ def test_cells_show_mean_and_interval():
 
 
 def test_table_of_one_engine_fits_80_columns_and_engines_are_told_apart():
-    found = [Result("mujoco_warp", "deterministic", 63, EPISODES, 0)]
+    found = [Result("mujoco_warp", "deterministic", 63, EPISODES, 0, "successes")]
     for with_engines in (False, True):
         output = io.StringIO()
         Console(file=output, width=80 + 20 * with_engines).print(table(found, with_engines))

@@ -65,7 +65,7 @@ def test_runs_are_read_from_the_ends_of_their_tables(runs: Path):
     first, killed, failed = (read(folder) for folder in find(runs))
     assert (first.state, first.task, first.algo, first.seed) == ("finished", "ProbeReach", "epo", 3)
     assert (first.iteration, first.frames, first.fps, first.fitness) == (20, 1280, 128.0, 20.5)
-    assert first.tags == ["first"] and first.successes != first.successes
+    assert first.tags == ["first"] and first.success != first.success
     assert killed.state == "died"
     assert failed.error == "disk full"
 

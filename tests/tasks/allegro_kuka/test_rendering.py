@@ -10,7 +10,6 @@ pytest.importorskip("mujoco")
 
 from tasks import registry
 from tasks.allegro_kuka import rendering
-from tasks.allegro_kuka.family import FAMILY
 from tasks.allegro_kuka.task import AllegroKuka
 from tasks.engines.config import IsaacGymCfg, MujocoCfg
 from tasks.probes.config import ProbeCfg
@@ -84,7 +83,7 @@ def test_point_goals_wear_a_halo_that_shrinks_with_the_tolerance():
     env.sim.goal_pose[0, :3] = torch.tensor([0.3, -0.2, 0.9])
     areas = []
     for tolerance_m in (0.075, 0.0375):
-        FAMILY.hold_tolerance(env, tolerance_m)
+        env.hold_level(tolerance_m)
         renderer = rendering.make_renderer(env, 320, 240)
         picture = renderer.draw(0).astype(int)
         renderer.close()
