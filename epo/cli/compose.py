@@ -7,13 +7,11 @@ line beforehand, without Hydra's job around it, and turns whatever goes wrong in
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-import traceback
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Sequence
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -25,10 +23,13 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from epo.cli.guidance import meant
 from epo.cli.overrides import GROUPS
 from epo.config import Config, ConfigError
+from epo.exceptions import keep_traceback, one_line, traceback_text, wants_tracebacks
 from epo.quoting import literal, shell, unquoted
+from epo.redact import redact
 from epo.terminal import say
 from epo.validation import did_you_mean
 
+FAILURE = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130
 MULTIRUN_FLAGS = {"-m", "--multirun"}
@@ -56,23 +57,28 @@ _WITH_EXPONENT = re.compile(r"^\d+(\.\d*)?e\+?\d+$", re.IGNORECASE)
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the process with code 2 and one line at a wrong setting, with 130 at Ctrl-C.
+    """End the process with one line: code 2 at a wrong setting, 130 at Ctrl-C, else 1.
 
-    With HYDRA_FULL_ERROR=1 the whole traceback is shown.
+    With HYDRA_FULL_ERROR=1 the whole traceback is shown. That of an exception that nobody expected
+    is kept in a file.
     """
     try:
         yield
-    except KeyboardInterrupt:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            traceback.print_exc()
-        say("interrupted", is_error=True)
-        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt as error:
+        _end(error, "interrupted", INTERRUPTED)
     except ConfigError as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            traceback.print_exc()
-        else:
-            say(f"error: {error}", is_error=True)
-        sys.exit(USAGE_ERROR)
+        _end(error, f"error: {error}", USAGE_ERROR)
+    except Exception as error:
+        path = keep_traceback(error)
+        where = f"its traceback: {path}" if path else "HYDRA_FULL_ERROR=1 shows where"
+        _end(error, f"error: {redact(one_line(error))}; not expected, {where}", FAILURE)
+
+
+def _end(error: BaseException, line: str, code: int) -> NoReturn:
+    if wants_tracebacks():
+        say(traceback_text(error), is_error=True)
+    say(line, is_error=True)
+    sys.exit(code)
 
 
 def typed(cfg: DictConfig, lines: Sequence[str] = ()) -> Config:

@@ -12,6 +12,7 @@ from yaml import YAMLError
 
 from epo.config import Config, ConfigError
 from epo.envs import EnvSpec, Step, VecEnv
+from epo.exceptions import one_line
 from epo.record.recorder import Recorder
 from epo.record.yaml import read_yaml
 from epo.runner import checkpoint
@@ -24,7 +25,6 @@ from epo.runner.flight_recorder import (
     Failure,
     locate,
     message,
-    one_line,
     phase_of,
     restore_random,
 )

@@ -6,7 +6,6 @@ import datetime
 import io
 import json
 import random
-import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
@@ -16,6 +15,7 @@ import torch
 
 from epo.config import GuardCfg
 from epo.envs import EnvError
+from epo.exceptions import one_line, traceback_text
 from epo.quoting import short_path
 from epo.record.files import atomic_write, write_text
 from epo.redact import redact, redact_tree
@@ -91,7 +91,7 @@ class FlightRecorder:
         """
         phase = phase_of(loop)
         report = _Report(self._make_folder())
-        report.text(TRACEBACK, redact("".join(traceback.format_exception(*parts(error)))))
+        report.text(TRACEBACK, traceback_text(error))
         for name in COPIED:
             if (self.folder.path / name).is_file():
                 report.attempt(name, lambda path: self._copy_text(path.name, path))
@@ -263,14 +263,3 @@ def message(error: BaseException, failure: Failure, kept: str) -> str:
     if failure.folder is not None:
         kept += f"{'; ' * bool(kept)}what happened: {short_path(failure.folder)}"
     return redact(f"{text}; {kept}" if kept else text)
-
-
-def parts(error: BaseException) -> Any:
-    """Return what `traceback.format_exception` of every Python takes."""
-    return type(error), error, error.__traceback__
-
-
-def one_line(error: BaseException) -> str:
-    """Return an exception in one line; those of our own speak for themselves."""
-    text = " ".join(str(error).split())
-    return text if type(error).__module__.startswith("epo.") else f"{type(error).__name__}: {text}"

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
-import traceback
 from importlib import import_module
 from pathlib import Path
 from typing import Callable
 
 from epo.config import Config
 from epo.envs import VecEnv
+from epo.exceptions import one_line, traceback_text, wants_tracebacks
 from epo.memory import keep_freed_memory
 from epo.quoting import assignment, python, shell, short_path
 from epo.record.names import headline
 from epo.record.progress import RunPlan, clock, short
 from epo.record.recorder import Recorder, build_recorder, check_packages
-from epo.redact import redact, redact_words
+from epo.redact import redact_words
 from epo.rollout.staggered import stagger
 from epo.runner import checkpoint
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.evaluation import Evaluation
 from epo.runner.fit import load_weights, restore
-from epo.runner.flight_recorder import FlightRecorder, message, one_line, parts
+from epo.runner.flight_recorder import FlightRecorder, message
 from epo.runner.guard import NonFiniteError, StopSignal
 from epo.runner.loop import Loop
 from epo.runner.run_folder import RunFolder, as_recorded
@@ -183,8 +182,8 @@ class Session:
         failure = self.flight.write(self.trainer, error)
         if state is not None:
             self.trainer.iteration, self.trainer.frames = state["iteration"], state["frames"]
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            say(redact("".join(traceback.format_exception(*parts(error)))), is_error=True)
+        if wants_tracebacks():
+            say(traceback_text(error), is_error=True)
         return self._fail(message(error, failure, kept))
 
     def _fail(self, message: str) -> int:

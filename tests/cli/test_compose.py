@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
+from functools import partial
+
 import pytest
 
+from epo import exceptions
 from epo.cli.compose import check, one_line_errors
 from epo.config import Config, ConfigError
 from tests.composed import CONFIG_DIR, register
+from tests.stand_in import replace_in
 
 
 def checked(*argv: str):
@@ -102,3 +108,33 @@ def test_one_line_errors_shows_the_traceback_on_request(monkeypatch, capsys):
         raise ConfigError("seed", -1, "use 0 or more")
     assert end.value.code == 2
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_exception_that_nobody_expected_is_one_line_and_a_file(monkeypatch, capsys, tmp_path):
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    in_here = partial(tempfile.mkstemp, dir=str(tmp_path))
+    replace_in(exceptions, "tempfile.mkstemp", in_here, monkeypatch)
+    monkeypatch.setenv("SOME_TOKEN", "s3cretvalue12345")
+    with pytest.raises(SystemExit) as end, one_line_errors():
+        raise RuntimeError("broken by\n s3cretvalue12345")
+    assert end.value.code == 1
+    (path,) = tmp_path.iterdir()
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: RuntimeError: broken by ")
+    assert printed.endswith(f"; not expected, its traceback: {path}\n") and printed.count("\n") == 1
+    kept = path.read_text()
+    assert "Traceback" in kept and "test_exception_that_nobody_expected" in kept
+    assert "s3cretvalue" not in kept + printed
+
+
+def test_traceback_that_cannot_be_kept_is_offered_another_way(monkeypatch, capsys, tmp_path):
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    replace_in(exceptions, "tempfile.mkstemp", no_room, monkeypatch)
+    with pytest.raises(SystemExit), one_line_errors():
+        raise RuntimeError("broken")
+    expected = "error: RuntimeError: broken; not expected, HYDRA_FULL_ERROR=1 shows where\n"
+    assert capsys.readouterr().err == expected
+
+
+def no_room(*args: object, **settings: object) -> None:
+    raise OSError(errno.ENOSPC, "no space")
