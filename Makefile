@@ -2,6 +2,7 @@
 #   make train                               the laptop experiment, about 10 minutes
 #   make train ARGS="task=... algo=..."      anything else
 #   make test, make check, make clean
+#   make docs                                the documentation site, into build/site
 #   make stress                              writes docs/reliability.md, about 30 minutes
 #   make gpu                                 the first hour on a GPU, in steps that resume
 #   make gpu STEP=bench_sim MINUTES=9        one step; STEP=list lists them; DEVICE=cpu rehearses
@@ -15,7 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/torch-$(TORCH).stamp
 
-.PHONY: setup train test check gpu stress clean
+.PHONY: setup train test check docs gpu stress clean
 .DEFAULT_GOAL := setup
 # Every test process would compile all files anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -44,6 +45,15 @@ check: $(STAMP)
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m pyright
+
+# Its own extra, installed at the first call: nobody else needs it.
+$(VENV)/docs.stamp: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	@touch $@
+
+docs: $(VENV)/docs.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet -f website/mkdocs.yml
+	@echo "wrote build/site/index.html"
 
 stress: $(STAMP)
 	$(BIN)/python -m tests.stress $(ARGS)

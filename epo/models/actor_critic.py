@@ -57,7 +57,8 @@ class ActorCritic(nn.Module):
         observation_dim: O.
         policy_dim: D, numbers that the policy head puts out.
         num_agents: K.
-        network, normalizer: their settings.
+        network: settings of the network.
+        normalizer: settings of the normalisers.
         autocast: reduced precision of the trunk's products (`torch.bfloat16`), or None; heads,
             normalisation, the state of the LSTM and everything after them stay float32.
         distribution: what the policy head's numbers mean.

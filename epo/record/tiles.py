@@ -25,7 +25,8 @@ class Grid:
 
     Args:
         num_tiles: how many pictures are shown.
-        width, height: of the whole picture, pixels.
+        width: of the whole picture, pixels.
+        height: of the whole picture, pixels.
 
     Attributes:
         tile_size: width and height of one tile, pixels.

@@ -71,7 +71,8 @@ class Video:
 
     Args:
         path: the file, mp4 or gif.
-        width, height: even numbers of pixels.
+        width: even number of pixels.
+        height: even number of pixels.
         fps: frames per second.
 
     Raises:

@@ -24,7 +24,8 @@ class ClassicRenderer:
 
     Args:
         env: what is drawn.
-        width, height: of the picture, pixels.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
     """
 
     def __init__(self, env: ClassicEnv, width: int, height: int) -> None:

@@ -52,7 +52,8 @@ class Canvas:
 
     Args:
         model: any of the worlds' models.
-        width, height: of the picture, pixels.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
 
     Raises:
         ValueError: if OpenGL cannot draw here.
@@ -116,7 +117,8 @@ class WorldRenderer:
         camera: name of a camera.
         points: [P, 3] what must be in view beside the model's shapes, m.
         halo_m: radius of a halo around the geom `goal`, m; 0: none.
-        width, height: of the picture, pixels.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
 
     Raises:
         ValueError: if OpenGL cannot draw here.

@@ -58,7 +58,8 @@ class WorkerPool:
 
     Args:
         cfg: settings of the task.
-        layout, memory: buffers of all environments.
+        layout: of the buffers of all environments.
+        memory: that holds these buffers.
         num_workers: W, at most one per environment.
 
     Raises:

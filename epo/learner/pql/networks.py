@@ -45,7 +45,8 @@ class StackedLinear(nn.Module):
 
     Args:
         num: H, layers.
-        in_features, out_features: of each.
+        in_features: inputs of each layer.
+        out_features: outputs of each layer.
     """
 
     def __init__(self, num: int, in_features: int, out_features: int) -> None:
