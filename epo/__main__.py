@@ -20,6 +20,7 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "gpu": ("epo.cli.gpu.command", "measure a GPU in its first hour, in steps that resume"),
     "play": ("epo.cli.play.command", "watch the agents of a run, or any task, as a video"),
     "plot": ("epo.cli.plot.command", "draw the learning curves of runs"),
+    "report": ("epo.cli.report.command", "write one page about runs: curves, genes, health, time"),
     "replay": ("epo.cli.replay", "repeat the iteration that a run failed in"),
     "runs": (
         "epo.cli.past_runs.command",

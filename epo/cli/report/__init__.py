@@ -1,0 +1,1 @@
+"""`python -m epo report RUN...`: everything about runs on one page that needs no network."""
