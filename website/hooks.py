@@ -9,7 +9,7 @@ from typing import Any, Dict, List
 
 from mkdocs.structure.files import File, Files
 
-from website import llms, reference, task_pages
+from website import llms, navigation, reference, task_pages
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ADOPTED = {"docker.md": "docker/README.md", "changelog.md": "CHANGELOG.md"}
@@ -17,6 +17,14 @@ ADOPTED = {"docker.md": "docker/README.md", "changelog.md": "CHANGELOG.md"}
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 _sections: Dict[str, List[str]] = {}
 _texts: Dict[str, str] = {}
+
+
+def on_config(config: Any) -> Any:
+    """Place the pages that `mkdocs.yml` does not name."""
+    docs = Path(config.docs_dir)
+    written = [path.relative_to(docs).as_posix() for path in docs.rglob("*.md")]
+    config.nav = navigation.complete(config.nav, written)
+    return config
 
 
 def on_files(files: Files, config: Any) -> Files:

@@ -10,8 +10,6 @@ import pytest
 if sys.version_info < (3, 11):
     pytest.skip("the site is built with Python 3.11 or later", allow_module_level=True)
 
-import yaml
-
 from website import task_pages
 
 NAV = (task_pages.REPOSITORY / "website/mkdocs.yml").read_text(encoding="utf-8")
@@ -60,15 +58,3 @@ def test_every_algorithm_is_on_the_overview():
     for path in (task_pages.REPOSITORY / "cfg/algo").glob("*.yaml"):
         name = path.stem.replace("ppo_coscaled_adaptive", "ppo_coscaled")
         assert f"`{name}`" in table, path.stem
-
-
-def test_every_written_page_is_in_the_navigation():
-    class Loader(yaml.SafeLoader):
-        """Read the tags of mkdocs as text."""
-
-    Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, tag, node: tag)
-    nav = yaml.load(NAV, Loader)["nav"]
-    listed = set(re.findall(r"[\w./-]+\.md", str(nav)))
-    docs = task_pages.REPOSITORY / "docs"
-    written = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
-    assert written - listed == set()

@@ -1,0 +1,20 @@
+"""Every page is found, also one that the navigation does not name."""
+
+from __future__ import annotations
+
+from website.navigation import complete, listed
+
+NAV = [
+    {"Home": "index.md"},
+    {"Tasks": ["tasks/README.md", {"Classic": ["tasks/a.md"]}]},
+    {"How to": ["x.md"]},
+]
+
+
+def test_pages_are_listed_at_every_depth():
+    assert listed(NAV) == {"index.md", "tasks/README.md", "tasks/a.md", "x.md"}
+
+
+def test_page_without_a_place_ends_among_the_how_to_pages():
+    found = complete(NAV, ["index.md", "tasks/a.md", "x.md", "new.md"])
+    assert found == [*NAV[:2], {"How to": ["x.md", "new.md"]}]
