@@ -91,13 +91,14 @@ CLASSIC: Mapping[str, Range] = {
     "task.goal_radius_m": POSITIVE,
     "task.goal_spread_rad": Range(0, 4),
 }
+VECTOR: Mapping[str, Range] = {"task.action_range": POSITIVE}
 ENGINES: Mapping[str, Range] = {
     "engine.num_threads": Range(0, 10**4),
     "engine.max_contacts": AUTO_SIZE,
     "engine.max_constraints": AUTO_SIZE,
     "engine.solver_iterations": Range(0, 10**4),
 }
-RANGES: Mapping[str, Range] = {**ALLEGRO_KUKA, **GYMNASIUM, **CLASSIC, **ENGINES}
+RANGES: Mapping[str, Range] = {**ALLEGRO_KUKA, **GYMNASIUM, **CLASSIC, **VECTOR, **ENGINES}
 """Setting of any family of ours, or of an engine -> its range, of each number in a list."""
 
 

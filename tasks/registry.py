@@ -27,6 +27,7 @@ TARGETS: Dict[str, str] = {
     "classic": "tasks.classic.family:FAMILY",
     "gymnasium": "tasks.gymnasium.family:FAMILY",
     "probe": "tasks.probes.family:FAMILY",
+    "vector": "tasks.vector.family:FAMILY",
 }
 """`task.kind` -> where its `Family` is."""
 _families: Dict[str, Family] = {}

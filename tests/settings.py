@@ -12,8 +12,9 @@ from tasks.classic.config import SCHEMAS
 from tasks.engines.config import AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg
 from tasks.gymnasium.config import GymnasiumCfg
 from tasks.probes.config import ProbeCfg
+from tasks.vector.config import VectorCfg
 
-TASKS = (AllegroKukaCfg, GymnasiumCfg, ProbeCfg, *SCHEMAS)
+TASKS = (AllegroKukaCfg, GymnasiumCfg, ProbeCfg, VectorCfg, *SCHEMAS)
 ENGINES = (AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg)
 
 

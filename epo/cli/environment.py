@@ -112,7 +112,24 @@ def train(cfg: Config) -> int:
     # Imports torch: what came before answered at once.
     from epo.runner.run import run
 
-    return run(cfg, make_env, registry.of(cfg.task).is_drawn)
+    return run(cfg, make_learnable, registry.of(cfg.task).is_drawn)
+
+
+def make_learnable(cfg: Config) -> VecEnv:
+    """Build the task, and refuse what the algorithm cannot learn of it.
+
+    Some tasks say what they show and take only once they are built.
+
+    Raises:
+        ConfigError: naming what does not fit.
+    """
+    env = make_env(cfg)
+    try:
+        check_interface(cfg.algo, env.spec)
+    except ConfigError:
+        env.close()
+        raise
+    return env
 
 
 def make_env(cfg: Config) -> VecEnv:

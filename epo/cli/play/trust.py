@@ -10,7 +10,7 @@ from epo.cli.overrides import merge, overrides
 from epo.config import ConfigError
 
 TRUST = "trust=true"
-_IDS = ("task.env_id", "task.kwargs.env_id")
+_IDS = ("task.env_id", "task.kwargs.env_id", "task.make")
 """Settings that may name a module, see `tasks.gymnasium.config.imported_module`."""
 
 
@@ -44,10 +44,10 @@ def check_trust(settings: Mapping[str, Any], source: str, given: Sequence[str]) 
         print(f"{question} Import it? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return others
-    env_id = settings["task"].get("env_id")
+    name = next(name for name in ("env_id", "make") if settings["task"].get(name))
     raise ConfigError(
         "checkpoint",
         source,
         f"its config.yaml asks to import the module {module!r}, whose code would run; if you trust "
-        f"it add task.env_id={env_id} or {TRUST}",
+        f"it add task.{name}={settings['task'][name]} or {TRUST}",
     )

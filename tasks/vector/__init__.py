@@ -1,0 +1,1 @@
+"""Batched environments of others: anything that steps N environments at once."""
