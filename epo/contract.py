@@ -136,7 +136,7 @@ def _kind(value: Any) -> str:
 
 
 def _break(what: str, found: str, wanted: str) -> NoReturn:
-    """Say what is wrong.
+    """Return what is wrong.
 
     Raises:
         ContractError: always.

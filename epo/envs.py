@@ -1,4 +1,4 @@
-"""The vectorised environment contract: all that the learner knows of a task."""
+"""The vectorised environment contract: everything the learner knows of a task."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LARGEST_VALUE = 1e18
 
 
 class EnvError(RuntimeError):
-    """Environments that cannot go on; the message is one line, with the way out if there is one.
+    """Environments that cannot continue; the message is one line, with the way out if there is one.
 
     Attributes:
         values: name -> [N, ...] what the environments gave in that step, if that is what is wrong
@@ -97,7 +97,7 @@ class Step(NamedTuple):
             reached. `fitness` (the task objective, higher is better) is always there.
         scalars: name -> [] float, the state of the whole task after this step, such
             as the level of a curriculum.
-        valid: [N] bool, False where the step is no experience, because its action was chosen
+        valid: [N] bool, False where the step is not experience, because its action was chosen
             on something else than the state it acted in; nobody learns from such a step, and
             `observation` begins an episode after it. None: all steps are valid.
         reward_terms: [R, N] terms that add up to the reward, in the order of the environment's
@@ -187,7 +187,7 @@ class CurriculumEnv(Protocol):
     def hold_level(self, level: Optional[float]) -> float:
         """Stop the curriculum at a level and return it; None: the present one.
 
-        The objective goes on measuring the curriculum's progress at that level, so fitness is the
+        The objective continues measuring the curriculum's progress at that level, so fitness is the
         training's.
         """
         ...
@@ -207,7 +207,7 @@ class MemberEnv(Protocol):
     Attributes:
         reward_names: names of `Step.reward_terms`.
         reward_parameters: name -> [N] parameter of the reward that is no factor of a term, such
-            as a threshold; whoever changes it in place is followed.
+            as a threshold; in-place changes take effect at the next update.
     """
 
     reward_names: Tuple[str, ...]

@@ -34,5 +34,5 @@ def keep_traceback(error: BaseException) -> Optional[Path]:
 
 
 def wants_tracebacks() -> bool:
-    """Tell whether HYDRA_FULL_ERROR=1 asks for tracebacks on the terminal."""
+    """Return whether HYDRA_FULL_ERROR=1 asks for tracebacks on the terminal."""
     return os.environ.get("HYDRA_FULL_ERROR") == "1"

@@ -1,6 +1,6 @@
 """Text that goes into another grammar: Hydra's overrides, and the shell around them.
 
-Every command that is printed for somebody to type goes through here.
+Every command that is printed for someone to type goes through here.
 """
 
 from __future__ import annotations

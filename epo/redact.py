@@ -102,7 +102,7 @@ def redact_words(words: Iterable[str]) -> List[str]:
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether `name`, of a variable or setting, says that its value is a secret."""
+    """Return whether `name`, of a variable or setting, says that its value is a secret."""
     return bool(_IS_SECRET.match(_CAMEL.sub("_", name.lstrip("-"))))
 
 

@@ -2,7 +2,7 @@
 
 `guard_streams` is called first in every command. From then on a closed pipe, a terminal that went
 away, a full disk under a log file or a character that the terminal does not know cost the text
-and nothing else, whoever prints: we, a library or somebody's environment.
+and nothing else, whoever prints: we, a library or someone's environment.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def guard_streams(is_silent: bool = False) -> None:
         if isinstance(old, Output):
             continue
         if old is not None and not _is_of(old, descriptor):
-            continue  # somebody catches the text, such as a test
+            continue  # someone catches the text, such as a test
         setattr(sys, name, Output(descriptor, old, is_silent))
 
 
@@ -139,7 +139,7 @@ def _in_ascii(error: UnicodeError) -> Tuple[str, int]:
 
 
 def _is_of(stream: TextIO, descriptor: int) -> bool:
-    """Tell whether the stream writes to the descriptor itself."""
+    """Return whether the stream writes to the descriptor itself."""
     try:
         return stream.fileno() == descriptor
     except (OSError, ValueError, AttributeError):

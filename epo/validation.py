@@ -132,7 +132,7 @@ def granted_cores() -> int:
 
 
 def has_population(algo: AlgoCfg) -> bool:
-    """Tell whether more than one agent makes sense: SAPG's, EPO's, PBT's."""
+    """Return whether more than one agent makes sense: SAPG's, EPO's, PBT's."""
     return (
         algo.num_agents > 1
         or algo.trainer == "pbt"

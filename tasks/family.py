@@ -1,4 +1,4 @@
-"""What a family of tasks answers for itself: all that the rest of the project knows of it.
+"""What a family of tasks answers for itself: everything that the rest of the project knows of it.
 
 A family is registered by name, `tasks.registry.register("kind", "package.module:FAMILY")`, or by an
 installed package through an entry point of the group `epo.tasks`. Its module is imported with every

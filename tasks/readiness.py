@@ -33,17 +33,17 @@ class Readiness(NamedTuple):
 
 
 def mujoco() -> Readiness:
-    """Tell whether the engine on the CPU works: a model is compiled and stepped."""
+    """Return whether the engine on the CPU works: a model is compiled and stepped."""
     return _installed("mujoco", "mujoco", _step_mujoco)
 
 
 def mujoco_warp() -> Readiness:
-    """Tell whether the engine on the GPU can be imported, and where its kernels are kept."""
+    """Return whether the engine on the GPU can be imported, and where its kernels are kept."""
     return _installed("mujoco_warp", "mujoco-warp", _kernel_cache)
 
 
 def isaac_gym() -> Readiness:
-    """Tell what keeps Isaac Gym from running; it is not imported, since torch already is."""
+    """Return what keeps Isaac Gym from running; it is not imported, since torch already is."""
     name = "engine isaacgym"
     spec = importlib.util.find_spec("isaacgym")
     if spec is None or spec.origin is None:
@@ -76,7 +76,7 @@ def gymnasium() -> Readiness:
 
 
 def drawing() -> Readiness:
-    """Tell whether worlds can be drawn off screen: a context of OpenGL is opened."""
+    """Return whether worlds can be drawn off screen: a context of OpenGL is opened."""
     name = "drawing (OpenGL)"
     if importlib.util.find_spec("mujoco") is None:
         return Readiness(name, None, "needs MuJoCo", "pip install 'epo[mujoco]'")

@@ -174,7 +174,7 @@ def _check_text(override: Override) -> None:
 
 
 def _in_quotes(line: str) -> str:
-    """Say how to write the value of `name=value` so that it is nothing but text."""
+    """Return how to write the value of `name=value` so that it is nothing but text."""
     name, _, value = line.partition("=")
     return f"if it is text, write {shell([f'{name}={literal(unquoted(value))}'])}"
 
@@ -300,7 +300,7 @@ def _settings(lines: Sequence[str] = ()) -> List[str]:
 
 
 def _is_hydra(override: Override) -> bool:
-    """Tell whether the override is about Hydra itself, such as its launcher."""
+    """Return whether the override is about Hydra itself, such as its launcher."""
     return override.get_key_element().lstrip("+~").startswith("hydra")
 
 

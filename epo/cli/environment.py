@@ -186,7 +186,7 @@ def readiness_checks() -> List[ReadinessCheck]:
 
 
 def describe(cfg: Config, env: VecEnv) -> Description:
-    """Say what the numbers of a task's observations and actions are."""
+    """Return what the numbers of a task's observations and actions are."""
     spec = env.spec
     return registry.of(cfg.task).describe(cfg.task, spec.observation_dim, spec.action_dim)
 

@@ -1,4 +1,4 @@
-"""What somebody who has just begun should read: the help text, and a line before a long run."""
+"""What someone who has just started should read: the help text, and a line before a long run."""
 
 from __future__ import annotations
 

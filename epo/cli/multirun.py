@@ -22,7 +22,7 @@ INTERRUPTED = (128 + signal.SIGINT, *(128 + number for number in _SENT_ON))
 
 
 def is_multirun() -> bool:
-    """Tell whether Hydra runs this job as one of a sweep."""
+    """Return whether Hydra runs this job as one of a sweep."""
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
@@ -30,7 +30,7 @@ def run_in_process(script: str) -> None:
     """Run this job of the sweep as a fresh process of `script` and wait for its end.
 
     Raises:
-        CompactHydraException: if the run fails; Hydra goes on with the others and ends with
+        CompactHydraException: if the run fails; Hydra continues with the others and ends with
             code 1.
         SystemExit: with the run's code if it was interrupted; this ends the sweep.
     """

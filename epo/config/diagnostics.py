@@ -60,7 +60,7 @@ class HealthCfg:
     combined_share: float = 0.3
     """H3: share of the KL penalty that counts together with `combined_kill`."""
     collapse_drop: float = 0.3
-    """H4: fall of the return within 10 updates, as a share of all that was gained."""
+    """H4: fall of the return within 10 updates, as a share of everything that was gained."""
     collapse_kl: float = 5.0
     """H4: KL over its target that explains a collapse."""
     collapse_ratio: float = 10.0

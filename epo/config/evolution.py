@@ -40,7 +40,7 @@ class EvolutionCfg:
     runs, too little for eq. 3); `fitness`: the published objective (EPO repository);
     `episode_return`: cumulative reward (EPO paper)."""
     ranking: str = "fitness"
-    """Who counts as better: "fitness" (EPO paper), or "lot", drawn anew in every generation: the
+    """Who counts as better: "fitness" (EPO paper), or "lot", drawn again in every generation: the
     ablation without selection, in which generations happen when they would anyway."""
     gene_gradient: str = "always"
     """Whether genes are trained between generations: "always" (EPO paper), "until_generation", the

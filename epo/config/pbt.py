@@ -89,7 +89,7 @@ class PbtCfg:
 
 
 def is_files(algo: AlgoCfg) -> bool:
-    """Tell whether this process is one member of a population in a shared folder."""
+    """Return whether this process is one member of a population in a shared folder."""
     return algo.trainer == "pbt" and algo.pbt.backend == "files"
 
 

@@ -1,6 +1,6 @@
 """Which settings a resumed run may change: one table, the longest name that fits decides.
 
-`FREE`: not part of the command; a run goes on with any value. `OPEN`: `resume=RUN` takes the new
+`FREE`: not part of the command; a run continues with any value. `OPEN`: `resume=RUN` takes the new
 value and says so, `resume=auto` looks for the run of the same command. `FIXED`: the value is part
 of what was saved, or would have no effect; another one is refused.
 """
@@ -22,7 +22,7 @@ RESUME: Mapping[str, str] = {
     "max_minutes": FREE,
     "precision": OPEN,
     "compile": OPEN,
-    # Random numbers go on where they were, networks are those of the checkpoint.
+    # Random numbers continue where they were, networks are those of the checkpoint.
     "seed": FIXED,
     "checkpoint": FIXED,
     "num_agents": FIXED,
@@ -121,7 +121,7 @@ def rule(name: str) -> str:
 
 
 def no_effect(cfg: Any, name: str) -> str:
-    """Say why a new value of an open setting would change nothing; empty if it takes effect."""
+    """Return why a new value of an open setting would change nothing; empty if it takes effect."""
     algo = cfg.algo
     if algo.trainer == "pbt" and name.startswith("algo.") and name[5:] in algo.pbt.mutable:
         return "every member has its own value, which evolves"

@@ -177,7 +177,7 @@ class Range(NamedTuple):
     way_out: str
 
     def complaint(self, value: Any) -> str:
-        """Say what to use instead of a number, or of one in a list; empty if it is fine."""
+        """Return what to use instead of a number, or of one in a list; empty if it is fine."""
         is_list = isinstance(value, (list, tuple))
         for number in value if is_list else [value]:
             if type(number) not in (int, float):
@@ -204,7 +204,7 @@ _COUNTS = (
 
 
 def _ranges() -> Dict[str, Range]:
-    """Return the range of every number below `Config` but for those of tasks and engines."""
+    """Return the range of every number below `Config` except those of tasks and engines."""
     found: Dict[str, Range] = {}
     for name in NOT_NEGATIVE:
         found[name] = Range(0, LARGEST, "use 0 or more")

@@ -136,7 +136,7 @@ class Adversary(UpdateHook):
         """Continue where `state_dict` was taken."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        # Loading replaces the group's step size by a copy: the setting is followed.
+        # Loading replaces the group's step size by a copy: restore that of the settings.
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.generator.set_state(state["generator"].cpu())

@@ -81,7 +81,7 @@ class Scheduled(Stateless):
 
     Args:
         cfg: decay.
-        ppo: `clip_eps`, read anew in every update.
+        ppo: `clip_eps`, read again in every update.
     """
 
     def __init__(self, cfg: ClipCfg, ppo: PPOCfg) -> None:

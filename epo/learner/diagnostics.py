@@ -105,7 +105,7 @@ class Diagnostics(UpdateHook):
         self._grads.add("grad_clipped", is_clipped.to(result.grad_norm.dtype))
 
     def _own(self, update: Update, ids: Tensor) -> Optional[Tensor]:
-        """Tell which samples [T, B] are on-policy experience; None: all are."""
+        """Return which samples [T, B] are on-policy experience; None: all are."""
         is_valid = update.is_valid(ids)
         if update.extra is None:
             return is_valid

@@ -108,7 +108,7 @@ class DualSignal:
 
     Args:
         cfg: weights, window, and what the paper leaves open.
-        ppo: eps_0 is its `clip_eps`, read anew in every update.
+        ppo: eps_0 is its `clip_eps`, read again in every update.
         scale: phi.
         device: where the statistics live.
 

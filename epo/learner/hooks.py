@@ -57,4 +57,4 @@ class UpdateHook:
         """Continue where `state_dict` was taken."""
 
     def begin_anew(self) -> None:
-        """Start from the present weights: the checkpoint just loaded knows nothing of this hook."""
+        """Start from the present weights: the checkpoint just loaded has no state of this hook."""

@@ -45,7 +45,7 @@ class Update:
         return sequences_of(self.rollout, self.batch.env_ids[ids], self.batch.agent[ids])
 
     def is_valid(self, ids: Tensor) -> Optional[Tensor]:
-        """Tell which steps [T, B] of the sequences are experience; None: all are."""
+        """Return which steps [T, B] of the sequences are experience; None: all are."""
         is_valid = self.rollout.is_valid
         return None if is_valid is None else is_valid[:, self.batch.env_ids[ids]]
 
@@ -93,7 +93,7 @@ class Objective:
 
     Args:
         model: the shared actor-critic.
-        ppo: coefficients, read anew whenever they are used.
+        ppo: coefficients, read again whenever they are used.
         aggregation: scale of the followers' entropy ladder.
         penalty: on the KL divergence, or None.
     """

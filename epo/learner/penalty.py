@@ -26,7 +26,7 @@ class Penalty(Protocol):
         ...
 
     def end_update(self, kl: Tensor) -> None:
-        """Take note of the mean `kl` [] of the update's last epoch."""
+        """Record the mean `kl` [] of the update's last epoch."""
         ...
 
     def state_dict(self) -> Dict[str, Any]:
@@ -54,7 +54,7 @@ class KLPenalty:
     """beta KL, and a hinge where the KL exceeds twice its target; beta fixed or adaptive.
 
     Args:
-        cfg: of the penalty; `coef` is read anew in every update if it is fixed.
+        cfg: of the penalty; `coef` is read again in every update if it is fixed.
         device: where beta lives.
 
     Source: Schulman et al. 2017, section 4; the hinge as in TF-Agents' PPO-KL agent.

@@ -36,7 +36,7 @@ class PPO:
     """Update the actor-critic from a rollout: K agents on-policy, the leader off-policy as well.
 
     The clip range, the penalty and the hooks are parts that `cfg` chooses. The settings of
-    `cfg.ppo` are read anew in every update: whoever changes them in place is followed.
+    `cfg.ppo` are read again in every update: in-place changes take effect at the next update.
 
     Args:
         model: the shared actor-critic.
@@ -226,7 +226,7 @@ class PPO:
         batch = append(own, extra)
         means.add("advantage/std", batch.advantage.std())
         is_valid = None if rollout.is_valid is None else rollout.is_valid[:, batch.env_ids]
-        if is_valid is not None:  # What is no experience is no return either.
+        if is_valid is not None:  # Mask invalid steps out of the return.
             batch.target = torch.where(is_valid, batch.target, batch.value)
         batch.advantage = standardize(batch.advantage, is_valid)
         self._normalize_values(batch)
@@ -290,7 +290,7 @@ class PPO:
         }
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
-        """Continue exactly where `state_dict` was taken; parts that are new begin anew.
+        """Continue exactly where `state_dict` was taken; new parts start from scratch.
 
         The model must be loaded first: new parts start from its weights.
         """

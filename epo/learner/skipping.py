@@ -27,7 +27,7 @@ class Skipping:
         self._num = self._in_a_row = self._longest = self._zero
 
     def begin_update(self) -> None:
-        """Count anew; a series goes on."""
+        """Start counting again; a series continues."""
         self._num, self._longest = self._zero, self._in_a_row
 
     def look(self, loss: Tensor, grad_norm: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Actor-critics of agents that share nothing, as one network for whoever collects with them."""
+"""Actor-critics of agents that share nothing, as one network for anyone who collects with them."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def trunk_dtype(precision: str) -> Optional[torch.dtype]:
 
 
 def supports_bf16(device: str) -> bool:
-    """Tell whether the processor of `device` multiplies bfloat16 by itself, without emulation."""
+    """Return whether the processor of `device` multiplies bfloat16 by itself, without emulation."""
     kind, _, index = device.partition(":")
     if kind == "cuda":
         if not torch.cuda.is_available():

@@ -217,7 +217,7 @@ class Evolution:
         return ""
 
     def _judge(self, fitness: Fitness) -> Tuple[bool, str]:
-        """Tell whether the agents differ enough, and in which words."""
+        """Return whether the agents differ enough, and in which words."""
         cfg, spread = self.cfg, fitness_range(fitness.fitness)
         if cfg.require_spread and spread == 0.0:
             return False, "all agents are equally fit"

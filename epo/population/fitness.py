@@ -245,7 +245,7 @@ class FitnessTracker:
         self._last = torch.where(is_result, reached, self._last)
         self._returns += self._moments(self._return, is_result)[::2]
         self._is_known = self._is_known | is_result
-        # After a step that is no experience another episode begins, though none has ended.
+        # After a step that is not experience another episode begins, though none has ended.
         is_over = done if step.valid is None else done | ~step.valid
         self._return = torch.where(is_over, 0.0, self._return)
         self._length = torch.where(is_over, 0.0, self._length)

@@ -119,7 +119,7 @@ def draw_parents(
         fitness: [K] on the CPU, task units.
         rule: "top2", the two best candidates for every child (nothing is drawn);
             "elite_x_survivor", one elite (uniform) and one survivor (proportional to
-            fitness), drawn anew for every child; "tournament", twice the best of some
+            fitness), drawn again for every child; "tournament", twice the best of some
             candidates drawn at random; "proportional", two candidates in proportion to
             fitness. The two parents always differ.
         generator: CPU generator of the population.
@@ -163,7 +163,7 @@ def _tournaments(candidates: List[int], size: int, generator: torch.Generator) -
 def draw_shares(
     num_children: int, gene_dim: int, rule: str, num_points: int, generator: torch.Generator
 ) -> Tensor:
-    """Say how much of every component of a child comes from its first parent.
+    """Return how much of every component of a child comes from its first parent.
 
     Args:
         num_children: R.

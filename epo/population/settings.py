@@ -21,7 +21,7 @@ def num_roles(cfg: EvolutionCfg, num_agents: int) -> Tuple[int, int]:
 
 
 def trains_genes(cfg: EvolutionCfg, generation: int) -> bool:
-    """Tell whether the genes follow the gradient after `generation` generations."""
+    """Return whether the genes follow the gradient after `generation` generations."""
     if cfg.gene_gradient == "until_generation":
         return generation == 0
     return cfg.gene_gradient == "always"

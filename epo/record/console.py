@@ -261,7 +261,7 @@ class LiveConsole:
 
 
 def split(metrics: Mapping[str, float]) -> str:
-    """Say how the time divides into simulation and learning: `sim 62%, learn 38%`."""
+    """Return how the time divides into simulation and learning: `sim 62%, learn 38%`."""
     sim_s, learn_s = metrics.get("sim_s", 0.0), metrics.get("learn_s", 0.0)
     if not sim_s + learn_s > 0.0:
         return "–"

@@ -261,7 +261,7 @@ def number(text: str) -> float:
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a cell holds a number, NaN and infinity included."""
+    """Return whether a cell holds a number, NaN and infinity included."""
     try:
         float(text)
     except ValueError:
@@ -304,7 +304,7 @@ def _cells(path: Path) -> Iterator[List[str]]:
 
 
 def _ends_with_line(path: Path) -> bool:
-    """Tell whether the last line of a file that is there and not empty is complete."""
+    """Return whether the last line of a file that is there and not empty is complete."""
     with open(path, "rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read(1) == b"\n"

@@ -72,7 +72,7 @@ class HealthMonitor:
         return findings
 
     def _is_due(self, rule: Rule) -> bool:
-        """Tell whether the rule, which holds now, may speak."""
+        """Return whether the rule, which holds now, may speak."""
         now = self.history.num_updates
         if now <= self.cfg.quiet_updates:
             return False

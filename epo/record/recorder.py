@@ -16,7 +16,7 @@ from epo.record.sink import Sink
 class Recorder:
     """Hand every row to every sink; a context manager that closes them all.
 
-    A sink that fails is guarded: it says so, and the run goes on without it. Metrics are host
+    A sink that fails is guarded: it says so, and the run continues without it. Metrics are host
     floats: the trainer makes one device-to-host transfer per iteration. NaN means that there is
     no value yet. In a distributed run only rank 0 records.
 

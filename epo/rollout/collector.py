@@ -16,10 +16,10 @@ from epo.stopwatch import Stopwatch
 
 
 class StepObserver(Protocol):
-    """Whoever wants to see every step, such as the fitness tracker."""
+    """An observer of every step, such as the fitness tracker."""
 
     def update(self, step: Step) -> None:
-        """Take note of one control step."""
+        """Record one control step."""
         ...
 
 
@@ -137,7 +137,7 @@ class Collector:
         return rollout
 
     def mark_collected(self, num_steps: int) -> None:
-        """Count the first steps of the rollout, which somebody else has filled, as collected."""
+        """Count the first steps of the rollout, which someone else has filled, as collected."""
         self.num_collected, self.is_complete = num_steps, num_steps == self.cfg.horizon
 
     def _forward(self, rollout: Rollout, t: int) -> PolicyOutput:

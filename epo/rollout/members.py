@@ -38,7 +38,7 @@ class MemberCollector(Collector):
         Args:
             envs: the environments.
             observation: [E, O] first observations of their new episodes; None: the present
-                episodes go on, with an empty memory.
+                episodes continue, with an empty memory.
         """
         if observation is not None:
             self._rollout.observation[-1, envs] = observation

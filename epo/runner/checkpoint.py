@@ -101,7 +101,7 @@ def load(path: Path, device: Union[str, torch.device] = "cpu") -> Dict[str, Any]
 
 
 def check_run_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint that no run can go on from.
+    """Refuse a checkpoint that no run can continue from.
 
     Raises:
         CheckpointError: naming what is wrong with it.

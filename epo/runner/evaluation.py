@@ -40,7 +40,7 @@ class Evaluation:
         self._population = 1 if cfg.algo.trainer == "pbt" else int(cfg.num_agents)
 
     def is_due(self, before: int, frames: int) -> bool:
-        """Tell whether an interval ended after `before` and up to `frames` frames."""
+        """Return whether an interval ended after `before` and up to `frames` frames."""
         return bool(self._interval) and frames // self._interval > before // self._interval
 
     def measure(self, loop: Loop) -> Dict[str, float]:

@@ -202,7 +202,7 @@ class Evaluator:
         return Episode(env, steps, float(self._return[env]), metrics)
 
     def running(self) -> List[Episode]:
-        """Return the episodes that have begun and not ended."""
+        """Return the episodes that have started and not ended."""
         present = [self.present(i) for i in range(self.env.spec.num_envs)]
         return [episode for episode in present if episode.steps]
 

@@ -1,4 +1,4 @@
-"""Whether everything that a run would go on from is finite."""
+"""Whether everything that a run would continue from is finite."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNKNOWN: Mapping[str, float] = {
 
 
 def check_finite_state(state: Mapping[str, Any]) -> None:
-    """Refuse a state with a NaN or an infinity in it, but for those that mean unknown.
+    """Refuse a state with a NaN or an infinity in it, except those that mean unknown.
 
     Tensors are looked at on their own device; there is one transfer for each device.
 

@@ -153,7 +153,7 @@ class FlightRecorder:
 
 
 def phase_of(loop: Loop) -> str:
-    """Say what the loop was doing when it was interrupted by an exception."""
+    """Return what the loop was doing when it was interrupted by an exception."""
     return PHASES.get(loop.stopwatch.open_section, "the work between two iterations")
 
 
@@ -161,7 +161,7 @@ def locate(loop: Loop, error: BaseException, state: Optional[Dict[str, Any]]) ->
     """Look for the first number that is not finite: in the rollout, then in the update.
 
     Args:
-        loop: whose iteration failed; it cannot go on afterwards.
+        loop: whose iteration failed; it cannot continue afterwards.
         error: what ended it.
         state: before that iteration; None: unknown, the update is not repeated.
     """

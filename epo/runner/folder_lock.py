@@ -125,7 +125,7 @@ class FolderLock:
             )
 
     def _leave_note(self) -> None:
-        """Say who holds the folder now.
+        """Return who holds the folder now.
 
         Raises:
             ConfigError: if another process is quicker.
@@ -207,7 +207,7 @@ def _start_of(pid: Any) -> Optional[str]:
             return None
     try:
         os.kill(pid, 0)
-    except PermissionError:  # somebody else's
+    except PermissionError:  # someone else's
         return "alive"
     except OSError:
         return None

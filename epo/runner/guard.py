@@ -59,7 +59,7 @@ class StopSignal:
         self._messenger.join()
 
     def __bool__(self) -> bool:
-        """Tell whether the run should stop."""
+        """Return whether the run should stop."""
         return self.number is not None
 
     @property

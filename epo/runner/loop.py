@@ -124,7 +124,7 @@ class Loop(ABC):
     def relearn(self, state: Dict[str, Any]) -> Optional[Finding]:
         """Repeat the last update from `state` and say what was not finite first, if it is known.
 
-        The loop cannot go on afterwards.
+        The loop cannot continue afterwards.
         """
         return None
 

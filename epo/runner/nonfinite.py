@@ -78,7 +78,7 @@ def first_refused(values: Mapping[str, Tensor], agent: Tensor, step: int) -> Opt
 
 
 def describe(finding: Finding) -> str:
-    """Say what was found and where, in half a sentence."""
+    """Return what was found and where, in half a sentence."""
     words = [f"{finding['quantity']} is {finding.get('value', 'not finite')}"]
     if "parameter" in finding:
         words = [f"{finding['quantity']} of {finding['parameter']} is not finite"]

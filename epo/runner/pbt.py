@@ -32,9 +32,10 @@ def make_pbt(cfg: Config, env: VecEnv, recorder: Recorder) -> MemberLoop:
 class PBT(MemberLoop):
     """P members in P blocks of environments.
 
-    When all members have trained for another interval, they are ranked once, and whoever is
-    changed learns from that moment's best. Who has no objective is waited for, one more interval.
-    Whose numbers are no longer finite becomes a copy at once: the rest of the run goes on.
+    When all members have trained for another interval, they are ranked once, and every
+    member that changes learns from the best of that moment. A member without an objective delays
+    the ranking by one interval.
+    A member that diverges is replaced by a copy at once: the rest of the run continues.
 
     Args:
         cfg: validated and resolved configuration.
@@ -76,9 +77,9 @@ class PBT(MemberLoop):
             self.compare()
 
     def _rescue(self, ranking: Ranking, snapshot: Snapshot) -> None:
-        """Let members whose numbers are no longer finite go on as copies, before they act again.
+        """Replace members that diverged by copies of others, before they act again.
 
-        The loop stops by itself where all of them are.
+        The loop stops where all of them diverged.
         """
         lost = [m.index for m in self.members if snapshot.scalars[f"{DIVERGED}{m.index}"] > 0.0]
         settings = {member.index: member.books.settings for member in self.members}
@@ -99,7 +100,7 @@ class PBT(MemberLoop):
         ]
         self.clock.tick(self.member_frames)
         self.end_interval()
-        # Nobody is both among the worst and the best: donors are as they were ranked.
+        # No member is both among the worst and the best: donors are as they were ranked.
         for decision in decisions:
             self.change(decision.member, decision, self.donor_state(decision.donor))
         self.generation += bool(decisions)

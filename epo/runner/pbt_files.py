@@ -33,7 +33,7 @@ class FilesPBT(MemberLoop):
         ConfigError: if the folder cannot be written or the member belongs to another run.
 
     Source: DexPBT (arXiv 2305.12127), IsaacGymEnvs 1.5.1 `pbt/pbt.py`.
-        Deviates: it begins anew inside the process, docs/algorithms/pbt.md.
+        Deviates: it starts over inside the process, docs/algorithms/pbt.md.
     """
 
     def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder) -> None:

@@ -183,7 +183,7 @@ class MemberLoop(Loop):
         }
 
     def change(self, p: int, decision: Decision, donor_state: Dict[str, Any]) -> None:
-        """Carry out a decision on the p-th member here; it begins anew in its environments.
+        """Carry out a decision on the p-th member here; it starts over in its environments.
 
         Args:
             p: which of the members here.
@@ -302,7 +302,7 @@ class MemberLoop(Loop):
     def _begin_anew(self, p: int) -> None:
         """Begin new episodes, forget memory and objective of the p-th member here.
 
-        Where the task cannot restart part of its environments, the present episodes go on.
+        Where the task cannot restart part of its environments, the present episodes continue.
         """
         observation: Optional[Tensor] = None
         if self.member_env is not None:

@@ -107,7 +107,7 @@ class PQLLoop(Loop):
         return self.env.spec.num_envs * self.cfg.algo.pql.horizon
 
     def advance(self) -> Dict[str, Tensor]:
-        """Act and learn in turn."""
+        """Alternate between acting and learning."""
         learner, collector = self.learner, self.collector
         self._updates_before = (learner.critic_updates, learner.actor_updates)
         for _ in range(self.cfg.algo.pql.horizon):

@@ -81,7 +81,7 @@ def git_state(root: Path = SOURCE_ROOT) -> Optional[GitState]:
     """
     top = _git(root, "rev-parse", "--show-toplevel")
     commit = _git(root, "rev-parse", "HEAD")
-    # Installed below somebody else's checkout, the package has no commit of its own.
+    # Installed below someone else's checkout, the package has no commit of its own.
     if top is None or commit is None or Path(top.strip()).resolve() != root.resolve():
         return None
     untracked = _git(root, "ls-files", "--others", "--exclude-standard") or ""

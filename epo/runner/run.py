@@ -164,7 +164,7 @@ class Session:
             if trainer.iteration % interval == 0:
                 self._save_last()
         except CheckpointError as error:
-            # The run goes on: the disk may have room again at the next checkpoint.
+            # The run continues: the disk may have room again at the next checkpoint.
             say(f"warning: {error}", is_error=True)
 
     def _save_last(self) -> None:
@@ -208,7 +208,7 @@ class Session:
         )
 
     def _last_words(self) -> str:
-        """Say what was reached and what to type next."""
+        """Return what was reached and what to type next."""
         trainer, path = self.trainer, short_path(self.folder.path)
         metrics = trainer.last_metrics
         reached = ", ".join(

@@ -94,7 +94,7 @@ class RunFolder:
         return summary if is_sound else {}
 
     def checkpoints(self) -> List[Path]:
-        """Return what the run can go on from, the newest first: `last.pt`, `last-1.pt`, ..."""
+        """Return what the run can continue from, the newest first: `last.pt`, `last-1.pt`, ..."""
         return [path for path in checkpoint.kept(self.last) if path.is_file()]
 
     def order(self) -> int:
@@ -109,7 +109,7 @@ class RunFolder:
         return self.order(), max((p.stat().st_mtime for p in self.checkpoints()), default=0.0)
 
     def save_last(self, state: Dict[str, Any], keep: int) -> None:
-        """Save what the run goes on from; the checkpoint before becomes `last-1.pt`, and so on.
+        """Save what the run continues from; the checkpoint before becomes `last-1.pt`, and so on.
 
         Rows that were written so far are on the disk before the checkpoint is.
 
@@ -134,7 +134,7 @@ class RunFolder:
         write_text(self.path / "versions.json", text + "\n")
 
     def write_spec(self, spec: EnvSpec) -> None:
-        """Write `spec.json`: what the task is, for whoever reads the run without building it."""
+        """Write `spec.json`: what the task is, for anyone who reads the run without building it."""
         write_text(self.spec, json.dumps(dataclasses.asdict(spec), indent=2) + "\n")
 
     def read_spec(self) -> Optional[EnvSpec]:

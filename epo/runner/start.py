@@ -131,7 +131,7 @@ def find_start(cfg: Config) -> RunStart:
 
 
 def find_resumable(root: Path, cfg: Config) -> Optional[RunFolder]:
-    """Find the newest run below `root` of the same command, but for free settings.
+    """Find the newest run below `root` of the same command, except free settings.
 
     Newest is what began last by the count that every session leaves in its folder, since clocks
     jump; it may be finished: whether there is more to do is for `limits_reached` to say.
@@ -146,7 +146,7 @@ def find_resumable(root: Path, cfg: Config) -> Optional[RunFolder]:
 
 
 def limits_reached(cfg: Config, summary: Mapping[str, Any]) -> str:
-    """Say which limit a finished run has reached already; empty if there is more to do."""
+    """Return which limit a finished run has reached already; empty if there is more to do."""
     if summary.get("status") != "finished":
         return ""
     for name, done in (
@@ -161,7 +161,7 @@ def limits_reached(cfg: Config, summary: Mapping[str, Any]) -> str:
 
 
 def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> Dict[str, str]:
-    """Return the settings, but for the free ones, that differ, each with `seed=1, was 0`."""
+    """Return the settings, except the free ones, that differ, each with `seed=1, was 0`."""
     old, new = flat(saved), flat(wanted)
     changes = {}
     for name in sorted({*old, *new}):
@@ -198,7 +198,7 @@ def _saved_config(folder: RunFolder) -> Optional[Dict[str, Any]]:
 
 
 def _check_command(cfg: Config, folder: RunFolder) -> None:
-    """Refuse what the run cannot go on with."""
+    """Refuse what the run cannot continue with."""
     saved = _saved_config(folder)
     if saved is None:
         if cfg.resume == "auto":

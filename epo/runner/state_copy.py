@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class StateCopy:
-    """What `state_dict` gave at one moment, while its tensors go on changing.
+    """What `state_dict` gave at one moment, while its tensors continue changing.
 
     Tensors are copied on their own device and without waiting for it.
     """

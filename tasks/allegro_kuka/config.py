@@ -153,7 +153,7 @@ class AllegroKukaCfg:
     subtask: str = "reorientation"
     """`regrasping`: bring the object's centre to a point and hold it; the object is dropped
     anew after each success. `reorientation`: bring it to a pose; it stays in the hand. `throw`
-    (one arm): throw it into a bucket out of reach; both are placed anew after each success."""
+    (one arm): throw it into a bucket out of reach; both are placed again after each success."""
     num_arms: int = 1
     """Robots, 1 or 2."""
     wall: str = "none"
@@ -174,7 +174,7 @@ class AllegroKukaCfg:
     arm_speed: float = 10.0
     """Speed of the arm target at action 1 under `delta`, rad/s ([U] `dofSpeedScale`)."""
     max_hand_distance_m: float = float("inf")
-    """Farthest fingertip-object distance that goes on (1.5 in one-arm reorientation)."""
+    """Fingertip-object distance beyond which the episode ends (1.5 in one-arm reorientation)."""
     consecutive_hold: bool = False
     """True: steps near the goal must be consecutive. The original only adds them up."""
     clamp_reset_joints: bool = True

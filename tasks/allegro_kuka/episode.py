@@ -70,7 +70,7 @@ def put(into: Tensor, rows: Rows, mask: Tensor, value: Tensor) -> None:
 
 
 def late(episode: Episode, elapsed: Tensor) -> Episode:
-    """Let the clocks of episodes that have just begun show `elapsed` [N] int64 control steps."""
+    """Let the clocks of episodes that have just started show `elapsed` [N] int64 control steps."""
     return replace(episode, progress=elapsed, is_partial=elapsed > 0)
 
 

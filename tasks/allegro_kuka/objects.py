@@ -81,7 +81,7 @@ def deal(scales: Tensor, num_envs: int, num_agents: int, same_per_block: bool) -
         scales: [M, 3] shapes.
         num_envs: N, environments.
         num_agents: K, agents; env i belongs to agent i // (N / K).
-        same_per_block: begin anew at each agent's block, so that all blocks see the same shapes.
+        same_per_block: start over at each agent's block, so that all blocks see the same shapes.
 
     Returns:
         [N, 3] scale of each environment's box.

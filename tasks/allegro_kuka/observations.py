@@ -40,7 +40,7 @@ def dimension(subtask: str, num_arms: int, observe_wall: bool = False) -> int:
 
 
 def measured(cfg: AllegroKukaCfg, device: torch.device) -> Tensor:
-    """Tell which entries [O] are measured on robot, object and wall: all but `BOOKKEEPING`."""
+    """Return which entries [O] are measured on robot, object and wall: all but `BOOKKEEPING`."""
     parts = blocks(cfg.subtask, cfg.num_arms, cfg.observe_wall)
     mask = torch.ones(dimension(cfg.subtask, cfg.num_arms, cfg.observe_wall), dtype=torch.bool)
     for name in BOOKKEEPING:

@@ -1,7 +1,7 @@
 """Domain randomisation: what differs between worlds beyond the task itself.
 
 What belongs to the physics (`Worlds`) is drawn once per run. Noise and latency
-(`Disturbances`) stand between policy and robot and are drawn as the run goes on.
+(`Disturbances`) stand between policy and robot and are drawn as the run continues.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def score(
 
 
 def _is_near(cfg: AllegroKukaCfg, geometry: Geometry, tolerance: Tensor) -> Tensor:
-    """Tell which objects [N] have every keypoint within the tolerance."""
+    """Return which objects [N] have every keypoint within the tolerance."""
     reach = (tolerance * cfg.keypoint_scale).to(geometry.keypoint_distance.dtype)
     return geometry.keypoint_distance <= reach
 

@@ -228,7 +228,7 @@ class AllegroKuka:
         return curriculum.at(self.curriculum, agent)
 
     def load_agent_state(self, agent: int, state: Dict[str, Any]) -> None:
-        """Let an agent's curriculum go on where `agent_state` was taken."""
+        """Let an agent's curriculum continue where `agent_state` was taken."""
         self.curriculum = curriculum.put(self.curriculum, agent, state)
 
     def state_dict(self) -> Dict[str, Any]:
@@ -279,7 +279,7 @@ class AllegroKuka:
         return replace(self.episode, progress=self.episode.progress + 1)
 
     def _ends(self, fingertip_distance: Tensor) -> Tuple[Tensor, Tensor]:
-        """Tell which episodes are terminated [N] and which truncated [N]."""
+        """Return which episodes are terminated [N] and which truncated [N]."""
         terminated = (
             (self.sim.object_pose[:, 2] < FLOOR_M)
             | (self.episode.successes >= self.cfg.max_successes)

@@ -37,7 +37,7 @@ class Acrobot:
     success_metric = "solved"
 
     def __init__(self, cfg: AcrobotCfg, device: torch.device) -> None:
-        """Need nothing of either."""
+        """Use neither argument."""
 
     def begin(self, uniform: Tensor) -> Tensor:
         """Hang almost still: all four numbers from -0.1 to 0.1."""

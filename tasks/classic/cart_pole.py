@@ -1,4 +1,4 @@
-"""CartPoleSwingUp: Gymnasium's cart and pole, begun with the pole down."""
+"""CartPoleSwingUp: Gymnasium's cart and pole, started with the pole down."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CartPoleSwingUp:
     success_metric = ""
 
     def __init__(self, cfg: CartPoleSwingUpCfg, device: torch.device) -> None:
-        """Need nothing of either."""
+        """Use neither argument."""
 
     def begin(self, uniform: Tensor) -> Tensor:
         """Hang almost still: all numbers within 0.05, the angle around pi."""

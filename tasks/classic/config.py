@@ -57,7 +57,7 @@ class AcrobotCfg(ClassicCfg):
 
 @dataclass
 class CartPoleSwingUpCfg(ClassicCfg):
-    """Gymnasium's cart and pole, begun with the pole down, pushed with a force of any size."""
+    """Gymnasium's cart and pole, started with the pole down, pushed with a force of any size."""
 
     name: str = "CartPoleSwingUp"
     """Task name, as in `task=<name>`."""

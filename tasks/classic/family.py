@@ -33,7 +33,7 @@ class ClassicFamily(Family):
         config.check(cfg)
 
     def interface(self, cfg: ClassicCfg) -> Optional[Interface]:
-        """Return what a task shows and takes: vectors, and but for one task real actions."""
+        """Return what a task shows and takes: vectors, and real actions in all tasks but one."""
         return Interface(cfg.name, (3,) if isinstance(cfg, AcrobotCfg) else (), None)
 
     def clock(self, cfg: ClassicCfg, engine_cfg: Any) -> Optional[Clock]:

@@ -113,7 +113,7 @@ def _check_letters(layout: List[str]) -> None:
 
 
 def _refuse_closed(cfg: DeceptiveMazeCfg) -> None:
-    """Say what closes the way, and the largest value that would not."""
+    """Return what closes the way, and the largest value that would not."""
     if cfg.layout is not None:
         refuse("task.layout", cfg.layout, "there is no way from an S to a G; open a wall")
     if cfg.trap_width + 2 >= cfg.width:

@@ -31,7 +31,7 @@ class Pendulum:
     success_metric = ""
 
     def __init__(self, cfg: PendulumCfg, device: torch.device) -> None:
-        """Need nothing of either."""
+        """Use neither argument."""
 
     def begin(self, uniform: Tensor) -> Tensor:
         """Begin at any angle, with a speed from -1 to 1 rad/s."""

@@ -107,7 +107,7 @@ class Canvas:
 
 
 class WorldRenderer:
-    """Draws worlds from a camera of the model, moved until all that matters fills the picture.
+    """Draws worlds from a camera of the model, moved until what matters fills the picture.
 
     The camera keeps its direction. It goes as near as the shapes of the model at home and the
     further points stay in view, so any picture shape will do.

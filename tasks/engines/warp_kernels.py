@@ -90,7 +90,7 @@ def judge(
     bad: wp.array(dtype=wp.bool),
     counters: wp.array(dtype=wp.int64),
 ):
-    """Tell which worlds are bad; after a step count them and what full buffers lost.
+    """Return which worlds are bad; after a step count them and what full buffers lost.
 
     `counters` are those of `Counters.totals`; `overflow`, MuJoCo Warp's flags, is cleared.
     """

@@ -201,7 +201,7 @@ class GymnasiumEnv:
         return metrics
 
     def _begin_episodes(self, where: Any = slice(None)) -> None:
-        """Count anew in some environments, or in all: their episodes are new, and whole."""
+        """Restart the counts in some environments, or in all: their episodes are new and whole."""
         self._return[where] = 0.0
         self._steps_of_episode[where], self._head_start[where] = 0, 0
 
@@ -229,7 +229,7 @@ class GymnasiumEnv:
 
     @contextmanager
     def _failures(self, kind: Type[Exception] = EnvError) -> Iterator[None]:
-        """Report environments that cannot go on as the contract has it: before a run, or in it."""
+        """Report environments that cannot continue, in the form that the contract asks for."""
         try:
             yield
         except FailedError as error:

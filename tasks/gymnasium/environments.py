@@ -145,7 +145,7 @@ def _close(env: Env, guard: Guard, index: int) -> Optional[FailedError]:
 
 
 def _refuse(cfg: GymnasiumCfg, error: FailedError) -> NoReturn:
-    """Say why an environment cannot be built, and what may mend it.
+    """Return why an environment cannot be built, and what may mend it.
 
     Raises:
         ValueError: always.

@@ -22,6 +22,6 @@ def read_generator(env: Env) -> Optional[Dict[str, Any]]:
 
 
 def set_generator(env: Env, state: Optional[Dict[str, Any]]) -> None:
-    """Let an environment go on with the random numbers of `read_generator`, if it can."""
+    """Let an environment continue with the random numbers of `read_generator`, if it can."""
     if state is not None and read_generator(env) is not None:
         env.unwrapped.np_random.bit_generator.state = state

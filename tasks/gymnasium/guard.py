@@ -36,7 +36,7 @@ OLD_API = "Gymnasium's step gives 5 values, its reset 2; wrap an environment of 
 
 
 class FailedError(RuntimeError):
-    """An environment, or the process it lives in, cannot go on.
+    """An environment, or the process it lives in, cannot continue.
 
     Attributes:
         index: of the environment in the task; None: unknown, or of a sample.
@@ -188,7 +188,7 @@ class _Alarm:
         self._is_ours = False
 
     def install(self) -> None:
-        """Take the signal unless somebody else has it."""
+        """Take the signal unless someone else has it."""
         if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
             handler = signal.getsignal(signal.SIGALRM)
             if handler is signal.SIG_DFL:

@@ -17,7 +17,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def is_image(space: Space) -> bool:
-    """Tell whether observations are images: bytes [H, W], [H, W, C <= 4] or [C, H, W]."""
+    """Return whether observations are images: bytes [H, W], [H, W, C <= 4] or [C, H, W]."""
     return isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3)
 
 

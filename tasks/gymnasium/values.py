@@ -20,7 +20,7 @@ def numbers(name: str, value: Any, shape: Tuple[int, ...]) -> np.ndarray:
     Args:
         name: of what it is, for the message.
         value: anything an environment may give.
-        shape: what it must have, but for axes of length 1.
+        shape: what it must have, except axes of length 1.
 
     Raises:
         WrongValueError: if it has another shape, or is no array of numbers.

@@ -31,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 class Stepper(Protocol):
     """Steps all environments over their buffers: a `Chunk` or a `WorkerPool`.
 
-    All methods raise `FailedError` if an environment cannot go on.
+    All methods raise `FailedError` if an environment cannot continue.
     """
 
     def reset(self, seeds: Optional[Sequence[int]] = None) -> None:

@@ -116,7 +116,7 @@ class WorkerPool:
         self._call("restore", states)
 
     def close(self) -> None:
-        """End the workers and all that they have started; those that do not end are killed."""
+        """End the workers and everything they have started; those that do not end are killed."""
         for share in self._shares:
             share.connection.close()
         end_s = time.monotonic() + CLOSE_S

@@ -79,7 +79,7 @@ def task_file(folder: Path, num_arms: int) -> str:
 
 
 def machine_overrides(num_envs: int, device: str, seed: int) -> List[str]:
-    """Say where the simulation runs, and that nothing is drawn."""
+    """Return where the simulation runs, and that nothing is drawn."""
     is_cpu = device == "cpu"
     # The physics wants an index behind `cpu`, torch does not; `use_gpu` is not in the file: ++.
     sim_device = "cpu:0" if is_cpu else device

@@ -201,7 +201,7 @@ class IsaacGymEnv:
         return readout
 
     def _ended_for_good(self) -> Tensor:
-        """Tell where the object fell or the hand left it [N]: at the time limit that counts."""
+        """Return where the object fell or the hand left it [N]: at the time limit that counts."""
         env = self.env
         height = env.root_state_tensor[env.object_indices, 2]
         farthest = env.curr_fingertip_distances.flatten(1).amax(1)

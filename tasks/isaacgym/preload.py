@@ -93,7 +93,7 @@ def _gpu(device: str) -> Tuple[str, Tuple[int, int]]:
 
 
 def import_isaacgymenvs() -> None:
-    """Import `isaacgymenvs`, with it its resolvers for OmegaConf, and all that it needs.
+    """Import `isaacgymenvs`, with it its resolvers for OmegaConf, and everything that it needs.
 
     Raises:
         ValueError: if that fails, with the reason.
@@ -112,7 +112,7 @@ def versions() -> Dict[str, str]:
 
 
 def _hint(message: str) -> str:
-    """Say what helps against a failed import."""
+    """Return what helps against a failed import."""
     if "libpython" in message:
         return "add the environment's lib folder to LD_LIBRARY_PATH"
     if "libmem_filesys" in message:

@@ -97,7 +97,7 @@ def check(cfg: AllegroKukaCfg) -> None:
 
 
 def notes(cfg: AllegroKukaCfg, overrides: Sequence[str] = ()) -> List[str]:
-    """Say which of our corrections have no effect, and which settings an override replaces."""
+    """Return which of our corrections have no effect, and which settings an override replaces."""
     names = [f"task.{name}" for name in CORRECTIONS if get(cfg, name)]
     lines = [f"no effect on engine=isaacgym: {', '.join(names)}"] if names else []
     ours = {key: name for name, keys in {**KEYS, **ONE_ARM_KEYS}.items() for key in keys}

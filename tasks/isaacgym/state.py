@@ -53,7 +53,7 @@ RESULTS = (
 def leave_no_trace(env: Any) -> Iterator[None]:
     """Let a fresh task step without its counters, curriculum and statistics taking note.
 
-    What a reset of all environments begins anew (poses, clocks, goals) is not put back.
+    What a reset of all environments starts over (poses, clocks, goals) is not put back.
     """
     numbers = {name: x for name, x in vars(env).items() if isinstance(x, (int, float))}
     yield
@@ -83,7 +83,7 @@ def restore(env: Any, state: Dict[str, Any]) -> None:
 
     The reset has marked the poses of all objects, goals and movable walls as to be written before
     the next simulation; they are written with the values put here. PhysX's own memory of contacts
-    is lost, so the episodes go on from the same state, not bit by bit.
+    is lost, so the episodes continue from the same state, not bit by bit.
     """
     for name, value in state["tensors"].items():
         getattr(env, name).copy_(value)

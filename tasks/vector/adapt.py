@@ -98,7 +98,7 @@ def recognise(env: Any, cfg: VectorCfg) -> str:
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Tell whether a refusal names a setting already."""
+    """Return whether a refusal names a setting already."""
     return isinstance(error, ValueError) and str(error).startswith(("task.", "num_envs="))
 
 

@@ -50,7 +50,7 @@ class GymnasiumDialect:
         self._began = torch.zeros(num_envs, dtype=torch.bool, device=device)
 
     def reset(self) -> Tensor:
-        """Begin a new episode everywhere; the random numbers go on."""
+        """Begin a new episode everywhere; the random numbers continue."""
         self._began = torch.zeros_like(self._began)
         return self._observations.flat(self.env.reset()[0])
 

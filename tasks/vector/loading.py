@@ -72,7 +72,7 @@ def _accepted(function: Callable[..., Any], offered: Dict[str, Any]) -> Dict[str
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # of C
         return offered
-    # `**kwargs` is no sign of taking any of them: most hand these on to somebody else.
+    # `**kwargs` is no sign of taking any of them: most hand these on to someone else.
     by_name = {p.name for p in parameters if p.kind is not p.POSITIONAL_ONLY}
     return {name: value for name, value in offered.items() if name in by_name}
 

@@ -16,7 +16,7 @@ from tasks.vector.dialect import Moment, as_tensor
 from tasks.vector.spaces import Actions, Observations, actor_groups
 
 COUNTERS = ("common_step_counter",)
-"""What their curricula count with, and all that the libraries save themselves."""
+"""What their curricula count with, and everything that the libraries save themselves."""
 
 
 class ManagerDialect:
@@ -24,7 +24,7 @@ class ManagerDialect:
 
     The last observation of an episode is, by what the environment offers: `extras["final_obs"]`
     (Isaac Lab 3.0); what the step returned, where `cfg.auto_reset` is false and the episodes are
-    begun here (mjlab); or else the observation before the last step, as in rsl_rl, whose value
+    started here (mjlab); or else the observation before the last step, as in rsl_rl, whose value
     stands for the one that was lost.
     """
 
@@ -51,7 +51,7 @@ class ManagerDialect:
         self.first = self._before = self._observations.flat(sample)
 
     def reset(self) -> Tensor:
-        """Begin a new episode everywhere; the random numbers go on."""
+        """Begin a new episode everywhere; the random numbers continue."""
         self._before = self._observations.flat(self.env.reset()[0])
         return self._before
 
@@ -105,7 +105,7 @@ class ManagerDialect:
         # A copy: the environment may write the new observations into the old ones' place.
         last = observation.clone()
         raw, extras = self.env.reset(env_ids=rows)
-        # The noise of all rows is drawn anew: take only those that were reset.
+        # The noise of all rows is drawn again: take only those that were reset.
         fresh = torch.where(done[:, None], self._observations.flat(raw), last)
         return fresh, last, dict(extras.get("log") or {})
 

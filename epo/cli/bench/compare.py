@@ -91,7 +91,7 @@ def compare(
 
 
 def verdict(before: Measure, after: Measure, least: float) -> str:
-    """Tell whether a rate changed: ranges apart, and medians by more than `least`."""
+    """Return whether a rate changed: ranges apart, and medians by more than `least`."""
     if abs(after.median / before.median - 1.0) <= least:
         return SAME
     if after.low > before.high:
@@ -100,7 +100,7 @@ def verdict(before: Measure, after: Measure, least: float) -> str:
 
 
 def unlike(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> List[str]:
-    """Say where the machine or its load was another one."""
+    """Return where the machine or its load was another one."""
     lines = []
     for name in MACHINE:
         values = [sorted({str(result.get(name)) for result in one}) for one in (before, after)]

@@ -179,7 +179,7 @@ def ratio(loop: Loop, times: Times, first: Loop, of_first: Times) -> Rate:
 
 
 def described(bench: Bench, plan: Plan) -> Row:
-    """Say what is measured, and on what."""
+    """Return what is measured, and on what."""
     loop = bench.loop
     cfg, spec = loop.cfg, loop.env.spec
     return {

@@ -64,7 +64,7 @@ def measure(configurations: Sequence[Config], warm_up: int, repetitions: int) ->
 
 
 def described(bench: Bench) -> Row:
-    """Say what is measured."""
+    """Return what is measured."""
     cfg, spec = bench.loop.cfg, bench.loop.env.spec
     return {
         "device": cfg.device,

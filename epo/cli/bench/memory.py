@@ -12,7 +12,7 @@ import torch
 def peak_memory_mb(device: torch.device) -> float:
     """Return what is taken on the device, MB.
 
-    On CUDA all that is not free on the device now: torch and Warp keep what they once took until
+    On CUDA everything that is not free on the device now: torch and Warp keep what they took until
     `release_memory`, so it is the peak, and other processes count too. Elsewhere the peak of this
     process since its start.
     """

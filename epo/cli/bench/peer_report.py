@@ -115,7 +115,7 @@ def spread(values: Sequence[float]) -> Any:
 
 
 def work_text(work: Work) -> str:
-    """Say what every iteration of either side consists of."""
+    """Return what every iteration of either side consists of."""
     what = [
         f"{work['num_parameters']:,} parameters",
         f"{work['samples']:,} samples",

@@ -138,7 +138,7 @@ def peers_for(device: str, also: Sequence[str]) -> List[str]:
 
 
 def has_bf16(device: str) -> bool:
-    """Tell whether the device has bfloat16 arithmetic; without it there is nothing to gain."""
+    """Return whether the device has bfloat16 arithmetic; without it there is nothing to gain."""
     from epo.models.precision import supports_bf16
 
     return supports_bf16(device)
@@ -168,5 +168,5 @@ def measure(measured: Measured, setup: Setup, peers: Sequence[str]) -> None:
 
 
 def say(text: str) -> None:
-    """Tell who waits what is going on."""
+    """Return who waits what is going on."""
     print(text, file=sys.stderr, flush=True)

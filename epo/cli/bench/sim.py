@@ -130,7 +130,7 @@ def check(options: SimOptions) -> None:
 
 
 def progress(result: Result) -> str:
-    """Say what one row found, while the next one is measured."""
+    """Return what one row found, while the next one is measured."""
     physics, whole = (result.row[f"{part}_steps_per_s"] for part in ("physics", "env"))
     what = " ".join([f"num_envs={result.row['num_envs']}", *without_size(result.variant)])
     alone = "" if physics is None else f", physics alone {physics:,.0f}"
@@ -165,5 +165,5 @@ def known(rows: Sequence[Row]) -> List[Column]:
 
 
 def without_size(variant: Variant) -> List[str]:
-    """Return the settings of a variant, but for its number of environments."""
+    """Return the settings of a variant, except its number of environments."""
     return [line for line in variant.settings if not line.startswith("num_envs=")]

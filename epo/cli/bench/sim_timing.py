@@ -185,12 +185,12 @@ def time_physics(env: Any, num_steps: int, repetitions: int, seed: int) -> Dict[
 
 
 def has_physics(env: Any) -> bool:
-    """Tell whether the task is one over a `Simulator`: others have no parts to time."""
+    """Return whether the task is one over a `Simulator`: others have no parts to time."""
     return hasattr(env, "sim") and hasattr(env, "restart")
 
 
 def stagger(env: Any) -> None:
-    """Spread the ages of the episodes evenly: begun together, they would also end together."""
+    """Spread the ages of the episodes evenly: started together, they would also end together."""
     if has_physics(env):
         progress, length = env.episode.progress, env.cfg.episode_length
         ages = torch.arange(len(progress), device=progress.device) * length // len(progress)

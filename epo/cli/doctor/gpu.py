@@ -63,7 +63,7 @@ def gpus() -> Finding:
 
 
 def has_code(built_for: List[str], capability: Tuple[int, int]) -> bool:
-    """Tell whether a build runs on a GPU.
+    """Return whether a build runs on a GPU.
 
     Machine code runs on later minor versions of its major one, PTX (`compute_80`) on all later.
 

@@ -69,7 +69,7 @@ def cpu_quota(root: Path) -> Optional[float]:
 
 
 def load() -> Finding:
-    """Tell how busy the machine is with other work."""
+    """Return how busy the machine is with other work."""
     if not hasattr(os, "getloadavg"):
         return Finding("other processes", OFF, "unknown on this system")
     busy, num_cores = os.getloadavg()[0], os.cpu_count() or 1

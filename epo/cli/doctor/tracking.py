@@ -13,7 +13,7 @@ from epo.cli.doctor.finding import BAD, OFF, OK, Check, Finding
 
 
 def wandb() -> Finding:
-    """Tell whether Weights & Biases would start."""
+    """Return whether Weights & Biases would start."""
     name = "Weights & Biases"
     if importlib.util.find_spec("wandb") is None:
         fix = "only record.wandb=online or offline needs it: pip install 'epo[wandb]'"
@@ -28,7 +28,7 @@ def wandb() -> Finding:
 
 
 def video() -> Finding:
-    """Tell whether `play` can write videos."""
+    """Return whether `play` can write videos."""
     if importlib.util.find_spec("imageio_ffmpeg") is None:
         return Finding("video", OFF, "no ffmpeg", "for play: pip install 'epo[video]'")
     import imageio_ffmpeg
@@ -41,7 +41,7 @@ def video() -> Finding:
 
 
 def _has_login(host: str) -> bool:
-    """Tell whether the user's netrc file, where `wandb login` leaves the key, knows the host."""
+    """Return whether the user's netrc file, where `wandb login` leaves the key, knows the host."""
     path = os.environ.get("NETRC") or next(
         (p for p in (Path.home() / ".netrc", Path.home() / "_netrc") if p.exists()), None
     )

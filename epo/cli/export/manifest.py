@@ -1,4 +1,4 @@
-"""The file beside an exported policy: all that a controller must know to drive a robot with it."""
+"""The file beside an exported policy: everything a controller needs to drive a robot with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured so far: one JSON file, so that a step goes on where an earlier call ended."""
+"""What was measured so far: one JSON file, so that a step continues where an earlier call ended."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Ledger:
                 raise ConfigError("results", self._path, way_out) from error
 
     def is_done(self, step: Step, job: Job) -> bool:
-        """Tell whether a job has nothing left to do."""
+        """Return whether a job has nothing left to do."""
         return not job.is_endless and self.entry(step.name, job.name).get("state") == DONE
 
     def entry(self, step: str, job: str) -> Dict[str, Any]:

@@ -150,7 +150,7 @@ def described(rows: Sequence[Dict[str, Any]]) -> List[str]:
 
 
 def outcome(ledger: Ledger, step: Step) -> List[str]:
-    """Say how the jobs of a step ended."""
+    """Return how the jobs of a step ended."""
     lines = []
     for job in step.jobs:
         entry = ledger.entry(step.name, job.name)

@@ -1,7 +1,7 @@
 """A checkpoint in parts that travel: everything learned, without the worlds it was learned in.
 
 With 24,576 environments the memories of the LSTM and the worlds are three quarters of a
-checkpoint. They are left out: the run goes on with new episodes, whose curriculum is kept.
+checkpoint. They are left out: the run continues with new episodes, whose curriculum is kept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def slim(state: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def renewed(fresh: Dict[str, Any], kept: Dict[str, Any]) -> Dict[str, Any]:
-    """Put what `slim` kept into the state of a run that has just begun."""
+    """Put what `slim` kept into the state of a run that has just started."""
     state = {**fresh, **kept}
     learned = state.pop(CURRICULUM)
     if learned is not None:

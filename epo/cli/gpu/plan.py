@@ -18,7 +18,7 @@ class Job(NamedTuple):
     Attributes:
         name: of its numbers, unique in the step.
         arguments: of the Python interpreter.
-        least_s: with less time left it is not begun, s.
+        least_s: with less time left it is not started, s.
         is_endless: it has always more to do.
     """
 

@@ -88,12 +88,12 @@ def read(folder: RunFolder) -> Overview:
 
 
 def is_running(folder: RunFolder) -> bool:
-    """Tell whether a process trains in the folder; nothing stays locked."""
+    """Return whether a process trains in the folder; nothing stays locked."""
     try:
         folder.lock.check()
     except ConfigError:
         return True
-    except OSError:  # a lock of somebody else, or a file system that only reads
+    except OSError:  # a lock of someone else, or a file system that only reads
         return False
     folder.lock.release()
     return False

@@ -1,4 +1,4 @@
-"""Drawing runs once, or again and again while they go on."""
+"""Drawing runs once, or again and again while they continue."""
 
 from __future__ import annotations
 
@@ -96,6 +96,6 @@ def _size(path: Path) -> int:
 
 
 def _reached(groups: Sequence[Group], x: str) -> str:
-    """Say how far the runs are."""
+    """Return how far the runs are."""
     ends = {group.name: max(run.curves[x][-1] for run in group.runs) for group in groups}
     return ", ".join(f"{name} at {short(end)} {x}" for name, end in ends.items())

@@ -167,7 +167,7 @@ def _finite(x: Sequence[float], y: Sequence[float]) -> Tuple[List[float], List[f
 
 
 def _are_alike(first: Run, second: Run) -> bool:
-    """Tell whether two runs differ in their seed, and in nothing else that counts."""
+    """Return whether two runs differ in their seed, and in nothing else that counts."""
     if not (first.settings and second.settings):
         return False
     return set(differences(first.settings, second.settings)) == {"seed"}

@@ -38,7 +38,7 @@ class Life(NamedTuple):
 
     @property
     def fate(self) -> str:
-        """Say what became of it."""
+        """Return what became of it."""
         end = "lives" if self.death is None else f"replaced in generation {self.death}"
         if not self.num_children:
             return end

@@ -171,7 +171,7 @@ def write_page(folder: Path, study: StudyCfg, runs: Sequence[Run], source: Prove
 
 
 def reductions(full: StudyCfg, study: StudyCfg) -> str:
-    """Say what is smaller than the study asks for; empty if nothing is."""
+    """Return what is smaller than the study asks for; empty if nothing is."""
     found = []
     if len(study.arms) < len(full.arms):
         found.append(f"{len(study.arms)} arms instead of {len(full.arms)}")

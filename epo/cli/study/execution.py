@@ -75,7 +75,7 @@ class Execution:
         return stop.exit_code
 
     def _collect(self, is_stopping: bool) -> None:
-        """Take note of the processes that have ended."""
+        """Record the processes that have ended."""
         ended = [job for job in self._jobs if job.process.poll() is not None]
         self._jobs = [job for job in self._jobs if job not in ended]
         for run, process in ended:
@@ -127,7 +127,7 @@ def start(run: Run) -> Job:
 
 
 def reason(run: Run, code: int) -> str:
-    """Say why a run failed: its last error, or else its last line and the code of its process."""
+    """Return why a run failed: its last error, else its last line and the code of its process."""
     path, lines = run.folder.path / OUTPUT, []
     with suppress(OSError):
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")

@@ -76,7 +76,7 @@ def expand(study: StudyCfg, root: Path, extra: Sequence[str] = ()) -> List[Run]:
 
 
 def is_finished(run: Run) -> bool:
-    """Tell whether the run is on disk and as long as it shall be.
+    """Return whether the run is on disk and as long as it shall be.
 
     Raises:
         ConfigError: if its folder holds a run of other settings.

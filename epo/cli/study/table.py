@@ -98,7 +98,7 @@ def write_readme(
 
 
 def _definitions(study: StudyCfg) -> List[str]:
-    """Say what is measured."""
+    """Return what is measured."""
     lines = [
         f"A run's number is the mean of `{study.metric}` over the last {SHARE} of its frames. "
         + (EVALUATED if study.metric.startswith("eval/") else TRAINED),

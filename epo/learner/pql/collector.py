@@ -17,10 +17,10 @@ from epo.stopwatch import Stopwatch
 
 
 class StepObserver(Protocol):
-    """Whoever wants to see every step, such as the fitness tracker."""
+    """An observer of every step, such as the fitness tracker."""
 
     def update(self, step: Step) -> None:
-        """Take note of one control step."""
+        """Record one control step."""
         ...
 
 
@@ -107,7 +107,7 @@ class ReplayCollector:
         return self.exploration.perturb(self.act(observation), self.num_steps)
 
     def state_dict(self) -> Dict[str, Any]:
-        """Return everything that changes between two control steps, but for the environments."""
+        """Return everything that changes between two control steps, except the environments."""
         return {
             "observation": self._observation.clone(),
             "num_steps": self.num_steps,

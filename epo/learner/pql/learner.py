@@ -52,8 +52,8 @@ class QLearner:
             that is renewed every `policy_lag` control steps.
         critic_updates, actor_updates: so far.
 
-    Source: PQL (arXiv 2307.12983) and its repository; what its processes do at the same time is
-        done in turn here, see docs/algorithms/pql.md.
+    Source: PQL (arXiv 2307.12983) and its repository; its processes run in parallel, here their
+        work is done in turn, see docs/algorithms/pql.md.
     """
 
     def __init__(

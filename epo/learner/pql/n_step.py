@@ -72,7 +72,7 @@ def n_step_transition(steps: Sequence[OneStep], gamma: float) -> Transition:
     """Return the transition that begins with the first of n successive steps.
 
     The window ends at the first end of an episode in it, whether terminated or truncated, and
-    before the first step that is no experience: it never reaches into another episode.
+    before the first step that is not experience: it never reaches into another episode.
 
     Args:
         steps: n steps, oldest first.

@@ -7,7 +7,7 @@ from typing import Any, Dict
 
 
 class Ratio:
-    """Say how many events are due at every tick, so that their ratio to ticks never drifts.
+    """Return how many events are due at every tick, so that their ratio to ticks never drifts.
 
     Args:
         events_per_tick: such as 8.0 or 0.5, taken as the decimal number that it is written as.
@@ -28,6 +28,6 @@ class Ratio:
         return {"credit": self._credit, "denominator": self._ratio.denominator}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken; another ratio begins anew."""
+        """Continue where `state_dict` was taken; another ratio starts over."""
         is_same = state["denominator"] == self._ratio.denominator
         self._credit = int(state["credit"]) if is_same else 0

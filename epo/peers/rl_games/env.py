@@ -18,7 +18,7 @@ from epo.stopwatch import Stopwatch
 class RlGamesEnv(IVecEnv):
     """N environments as rl_games knows them; no tensor is copied or moved.
 
-    A step that is no experience (`Step.valid`) looks like one that a time limit ended: rl_games
+    A step that is not experience (`Step.valid`) looks like one that a time limit ended: rl_games
     has no mask for it.
 
     Args:

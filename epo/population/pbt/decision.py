@@ -64,7 +64,7 @@ class Decision:
         donor: who was drawn from the best.
         delta: lead of the donor, task units.
         least: leads that it had to exceed, by the spread and by the donor's objective.
-        is_copy: whether the member takes over the donor's weights and all that belongs to them.
+        is_copy: whether the member takes over the donor's weights and what belongs to them.
         settings: of the member from now on.
         before: of the member until now.
         objective: [P] of all members.
@@ -131,7 +131,7 @@ def trimmed_std(objective: Sequence[float]) -> float:
 
 
 def obstacle(ranking: Ranking, standing: Standing, cfg: PbtCfg) -> str:
-    """Say why a member is left alone; empty if it is not."""
+    """Return why a member is left alone; empty if it is not."""
     if standing.frames - standing.changed_at < cfg.start_after_frames:
         return "changed a short while ago"
     if standing.frames < cfg.initial_delay_frames:
@@ -154,7 +154,7 @@ def rescue(
     cfg: PbtCfg,
     generator: torch.Generator,
 ) -> Decision:
-    """Decide what becomes of a member whose numbers are no longer finite: a copy of another.
+    """Decide which other member replaces one that diverged (its numbers are no longer finite).
 
     Its own settings led there, so those of the donor are mutated.
 

@@ -28,7 +28,7 @@ class Bookkeeping:
     history: Sequence[Tuple[int, int, float]] = ()
 
     def see(self, objective: float) -> None:
-        """Take note of the present objective; NaN: it is not known."""
+        """Record the present objective; NaN: it is not known."""
         self.objective = objective
         if objective > self.best_seen:
             self.best_seen = objective
@@ -62,7 +62,7 @@ class Clock:
         self.iteration: Optional[int] = None
 
     def is_due(self, frames: int, are_all_known: bool, patience: Optional[int]) -> bool:
-        """Tell whether to compare now; the first call only notes the time.
+        """Return whether to compare now; the first call only notes the time.
 
         Args:
             frames: of a member.
