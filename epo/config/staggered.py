@@ -19,12 +19,12 @@ class Clock(Protocol):
 
     @property
     def is_observed(self) -> bool:
-        """Whether the observation tells how late it is."""
+        """Return whether the observation tells how late it is."""
         ...
 
     @property
     def is_truncated(self) -> bool:
-        """Whether the time limit truncates; otherwise it ends the episode for good."""
+        """Return whether the time limit truncates; otherwise it ends the episode for good."""
         ...
 
 
@@ -60,5 +60,5 @@ def check_staggered(cfg: Config, clock: Optional[Clock]) -> None:
 
 
 def _bootstraps(cfg: Config) -> bool:
-    """Whether the value of the final state replaces what a time limit cut off."""
+    """Return whether the value of the final state replaces what a time limit cut off."""
     return cfg.algo.trainer == "pql" or bool(cfg.algo.ppo.bootstrap_truncated)

@@ -125,7 +125,7 @@ class Adversary(UpdateHook):
         return self._metrics
 
     def state_dict(self) -> Dict[str, Any]:
-        """Network, optimiser and random numbers."""
+        """Return network, optimiser and random numbers."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -143,6 +143,6 @@ class Adversary(UpdateHook):
 
 
 def _of_agent(log_p: Tensor, agent: Tensor) -> Tensor:
-    """Pick the class `agent` [S] of log probabilities [T, S, K]: [T, S]."""
+    """Return the log probability [T, S] of the class `agent` [S] from [T, S, K]."""
     index = agent.expand(log_p.shape[0], -1).unsqueeze(-1)
     return log_p.gather(-1, index).squeeze(-1)

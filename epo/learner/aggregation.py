@@ -90,7 +90,7 @@ def draw_sources(
 
 
 def _stratified(num_followers: int, block: int, generator: torch.Generator) -> Tensor:
-    """Order all followers' environments so that every stretch of K - 1 has one of each follower.
+    """Order all followers' environments so that every run of K - 1 has one of each follower.
 
     Any number from the front then takes equally many of every follower, give or take one. Both
     the environments of a follower and the followers within a stretch are in random order.
@@ -156,7 +156,7 @@ def _at_end(rollout: Rollout, env_ids: Tensor, value: Tensor) -> Tensor:
 
 
 def _evaluate_unrolled(rollout: Rollout, model: ActorCritic, env_ids: Tensor, agent: Tensor):
-    """Evaluate T + 1 steps from the first state on, as the training pass does."""
+    """Evaluate T + 1 steps unrolled from the first state, as the training pass does."""
     output = model(
         rollout.observation[:, env_ids],
         agent,
@@ -167,7 +167,7 @@ def _evaluate_unrolled(rollout: Rollout, model: ActorCritic, env_ids: Tensor, ag
 
 
 def _evaluate_stored(rollout: Rollout, model: ActorCritic, env_ids: Tensor, agent: Tensor):
-    """Evaluate every step alone, from the state that the acting agent had there."""
+    """Evaluate each step on its own, from the state that the acting agent had there."""
     if rollout.step_memory is None:
         raise ValueError("algo.aggregation.hidden=stored needs a rollout with step_memory")
     observation = rollout.observation[:, env_ids]  # [T + 1, S, O]

@@ -49,7 +49,7 @@ class SequenceBatch:
 
     @property
     def num_sequences(self) -> int:
-        """S."""
+        """Return S, the number of sequences."""
         return self.env_ids.shape[0]
 
 

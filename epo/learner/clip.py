@@ -12,7 +12,7 @@ from epo.learner.losses import Bound
 
 
 class Standing(NamedTuple):
-    """What a schedule may go by at the start of an update.
+    """What a schedule may use at the start of an update.
 
     Attributes:
         frames: environment frames before this rollout.
@@ -54,7 +54,7 @@ class ClipSchedule(Protocol):
 
 
 class Stateless:
-    """What schedules without memory share."""
+    """Base of schedules without state."""
 
     def metrics(self) -> Dict[str, Tensor]:
         """Nothing."""

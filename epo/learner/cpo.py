@@ -21,7 +21,7 @@ from epo.rollout.storage import Rollout
 
 
 class KLConstraint(UpdateHook):
-    """Reward followers, in their standardised advantage, for what the leader would do as well.
+    """Raise followers' standardised advantages for actions that the leader would take, too.
 
     Both log densities are from before the update: the term is a constant of the update, and the
     expectation of the log ratio over a follower's actions is -KL(follower || leader).
@@ -59,7 +59,7 @@ class KLConstraint(UpdateHook):
 
 
 class Cloning(UpdateHook):
-    """Let followers imitate the leader's actions by their own critics' opinion of them (AWAC).
+    """Let followers imitate the leader's actions, weighted by their own critics (AWAC).
 
     The leader's sequences are spread over the minibatches, each once per epoch and follower: the
     number of optimiser steps stays as it is. Neither the critic nor the step size sees them.
@@ -136,7 +136,7 @@ class Cloning(UpdateHook):
             yield self._env_ids[start : start + size], self._agent[start : start + size]
 
     def _advantage(self, rollout: Rollout, env_ids: Tensor, agent: Tensor) -> Tensor:
-        """One-step advantage [T, S] of the leader's actions in the eyes of `agent` [S]."""
+        """Return the one-step advantage [T, S] of the leader's actions for `agent` [S]."""
         gamma = self.objective.ppo.gamma
         found = relabel(rollout, self.model, env_ids, agent, self.aggregation, gamma)
         if self.adversary is None:
@@ -166,7 +166,7 @@ class Cloning(UpdateHook):
         return self._metrics
 
     def state_dict(self) -> Dict[str, Any]:
-        """Random numbers."""
+        """Return the state of the random numbers."""
         return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:

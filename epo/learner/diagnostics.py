@@ -44,7 +44,7 @@ FLOOR_STD = 0.05
 
 
 class Diagnostics(UpdateHook):
-    """Measure the columns `health/...`; those of samples are of on-policy data only.
+    """Measure the columns `health/...`; sample statistics use on-policy data only.
 
     Args:
         cfg: diagnostics, bound of the gradient, first log std.
@@ -114,7 +114,7 @@ class Diagnostics(UpdateHook):
 
     @torch.no_grad()
     def on_epoch_end(self, update: Update) -> None:
-        """Close the sums of the epoch; look at the gradients of its last minibatch."""
+        """Finish the sums of the epoch; measure the gradients of its last minibatch."""
         self._epochs.append(torch.stack(self._sums).sum(0))
         self._sums = []
         # They are clipped by now: undo it.
@@ -125,7 +125,7 @@ class Diagnostics(UpdateHook):
 
     @torch.no_grad()
     def on_update_end(self, update: Update) -> None:
-        """Put the signals together and move the average policy."""
+        """Combine the signals and move the average policy."""
         metrics, last = self._metrics, sample_means(self._epochs[-1])
         means = sample_means(torch.stack(self._epochs).sum(0))
         gain = means.pop("gain")
@@ -145,7 +145,7 @@ class Diagnostics(UpdateHook):
         self.average.update()
 
     def _update_size(self) -> Tensor:
-        """Length [] of the update's way over the length of the parameters."""
+        """Return the norm [] of the parameters' change over the norm of the parameters."""
         parameters = list(self.model.parameters())
         step = [now - before for now, before in zip(parameters, self._before)]
         size = norm(step) / norm(self._before)
@@ -212,7 +212,7 @@ class Diagnostics(UpdateHook):
         }
 
     def on_rows_replaced(self, parameter: nn.Parameter, rows: Sequence[int]) -> None:
-        """Begin the average of new agents with what they are."""
+        """Restart the average of new agents from their present parameters."""
         self.average.reset_rows(parameter, rows)
 
     def metrics(self) -> Dict[str, Tensor]:

@@ -59,11 +59,11 @@ class ReturnWindow:
 
     @property
     def is_full(self) -> Tensor:
-        """Whether W values came so far, [] bool."""
+        """Return whether W values have arrived, [] bool."""
         return self.count >= len(self.values)
 
     def append(self, value: Tensor) -> None:
-        """Take in `value` []; NaN is left out."""
+        """Append `value` []; NaN is ignored."""
         is_known = value.isfinite()
         shifted = torch.cat([self.values[1:], value.double().view(1)])
         self.values = torch.where(is_known, shifted, self.values)

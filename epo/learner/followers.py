@@ -1,4 +1,4 @@
-"""A leash between followers and leader, so that the leader can use what they collect."""
+"""A KL penalty that keeps followers near the leader, so that it can use their data."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FollowerLeash(UpdateHook):
         self._count = 0
 
     def on_update_start(self, update: Update) -> None:
-        """Note where every environment stands among the drawn sequences; -1: it was not drawn."""
+        """Record the position of every environment among the drawn sequences; -1: not drawn."""
         assert update.extra is not None  # only built where followers' data is used
         env_ids = update.extra.env_ids
         position = torch.full_like(update.rollout.agent, -1)

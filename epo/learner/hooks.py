@@ -1,4 +1,4 @@
-"""What can be done in the course of an update besides gradient steps."""
+"""What can happen during an update besides gradient steps."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ class UpdateHook:
         return rollout
 
     def on_update_start(self, update: Update) -> None:
-        """See what the update learns from, before the first minibatch."""
+        """Inspect what the update learns from, before the first minibatch."""
 
     def add_to_loss(self, update: Update, ids: Tensor, found: Evaluation, loss: Tensor) -> Tensor:
         """Return the loss [] with the hook's own term for the sequences `ids` [B]."""
         return loss
 
     def on_minibatch_end(self, update: Update, result: StepResult) -> None:
-        """See what an optimiser step saw, after the step."""
+        """Inspect the result of an optimiser step, after the step."""
 
     def on_epoch_end(self, update: Update) -> None:
-        """See the end of a pass over the batch."""
+        """Act at the end of a pass over the batch."""
 
     def on_update_end(self, update: Update) -> None:
         """Act after the last epoch, before the observation statistics move."""
 
     def on_rows_replaced(self, parameter: nn.Parameter, rows: Sequence[int]) -> None:
-        """Learn that rows of `parameter` belong to new agents."""
+        """React to rows of `parameter` that now belong to new agents."""
 
     def metrics(self) -> Dict[str, Tensor]:
         """Return the numbers of the last update, name -> [] tensor; NaN is no value."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class MetricMeans:
-    """Add up named tensors and give their means; nothing is moved to the host.
+    """Accumulate named tensors and return their means; nothing moves to the host.
 
     Args:
         empty: mean of what was never counted.

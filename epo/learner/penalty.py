@@ -18,7 +18,7 @@ class Penalty(Protocol):
 
     @property
     def coef(self) -> Tensor:
-        """Weight of the KL [], beta."""
+        """Return beta [], the weight of the KL."""
         ...
 
     def loss(self, kl: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class KLPenalty:
 
     @property
     def coef(self) -> Tensor:
-        """Beta []."""
+        """Return beta []."""
         if self.cfg.kind == "fixed":
             return torch.full_like(self._adaptive, self.cfg.coef)
         return self._adaptive
@@ -85,7 +85,7 @@ class KLPenalty:
             self._adaptive = adapt_coef(self._adaptive, kl, self.cfg)
 
     def state_dict(self) -> Dict[str, Any]:
-        """Beta."""
+        """Return beta."""
         return {"coef": self._adaptive.clone()}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:

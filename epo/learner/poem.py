@@ -133,7 +133,7 @@ class Poem(UpdateHook):
         )
 
     def add_to_loss(self, update: Update, ids: Tensor, found: Evaluation, loss: Tensor) -> Tensor:
-        """Lower the loss by the novelty of the minibatch's policies, if that is wanted."""
+        """Subtract the novelty of the minibatch's policies from the loss, if asked for."""
         if not self.cfg.diversity_gradient:
             return loss
         average = self.average(update.sequences(ids))
@@ -141,12 +141,12 @@ class Poem(UpdateHook):
         return loss - self.cfg.diversity_coef * own
 
     def on_minibatch_end(self, update: Update, result: StepResult) -> None:
-        """Check the policy, if that is done per minibatch."""
+        """Check the policy if `when` is `minibatch`."""
         if self.cfg.when == "minibatch":
             self._check(update)
 
     def on_update_end(self, update: Update) -> None:
-        """Check the policy, if that is done per update."""
+        """Check the policy if `when` is `update`."""
         if self.cfg.when == "update":
             self._check(update)
         self.num_updates += 1
@@ -157,7 +157,7 @@ class Poem(UpdateHook):
 
     @torch.no_grad()
     def _check(self, update: Update) -> None:
-        """Mutate, judge, keep or restore; then move the average."""
+        """Mutate, evaluate, then keep or restore; finally move the average."""
         if self.num_updates >= self.cfg.warmup_updates:
             self._mutate(update)
         self.average.update()
@@ -240,7 +240,7 @@ class Poem(UpdateHook):
         means.add("kl_mutation", step, is_triggered)
 
     def on_rows_replaced(self, parameter: nn.Parameter, rows: Sequence[int]) -> None:
-        """Begin the average of new agents with what they are."""
+        """Restart the average of new agents from their present parameters."""
         self.average.reset_rows(parameter, rows)
 
     def metrics(self) -> Dict[str, Tensor]:

@@ -51,7 +51,7 @@ class PolicyAverage:
 
     @torch.no_grad()
     def reset_rows(self, parameter: nn.Parameter, rows: Sequence[int]) -> None:
-        """Take over `rows` of `parameter` as they are: they belong to new agents."""
+        """Restart the average of `rows` of `parameter`: they belong to new agents."""
         for name, own in self.model.named_parameters():
             if own is parameter:
                 index = torch.as_tensor(list(rows), dtype=torch.int64, device=own.device)
@@ -64,7 +64,7 @@ class PolicyAverage:
             self.parameters[name].copy_(parameter)
 
     def state_dict(self) -> Dict[str, Tensor]:
-        """The averaged parameters."""
+        """Return the averaged parameters."""
         return {name: value.clone() for name, value in self.parameters.items()}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:

@@ -192,7 +192,7 @@ class PPO:
         return Standing(self.frames, entropy, returns.mean()[-1])
 
     def _signals(self, kl_old: Tensor) -> Dict[str, Tensor]:
-        """Gather what the parts say of this update."""
+        """Collect the metrics of all parts for this update."""
         signals = dict(self.clip.metrics())
         if self.penalty is not None:
             signals.update({"penalty/beta": self.penalty.coef, "penalty/kl": kl_old})
@@ -271,7 +271,7 @@ class PPO:
         return draw_sources(self.model.num_agents, self.block, self.aggregation, self.generator)
 
     def reset_moments(self, parameter: nn.Parameter, rows: Sequence[int]) -> None:
-        """Forget what was learned about replaced rows of `parameter`: they are new agents'."""
+        """Reset optimiser and hooks for rows of `parameter` that belong to new agents."""
         reset_moments(self.optimizer, parameter, rows)
         for hook in self.hooks:
             hook.on_rows_replaced(parameter, rows)

@@ -1,4 +1,4 @@
-"""Leaving a minibatch out whose loss or gradient is not finite, without waiting for the device."""
+"""Skip minibatches whose loss or gradient is not finite, without waiting for the device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IN_A_ROW = "skipped_in_a_row"
 
 
 class Skipping:
-    """Lets a fused optimiser take no step, in neither weights nor moments, where it must not.
+    """Make a fused optimiser skip a step, in weights and moments alike.
 
     Args:
         optimizer: a fused one, which looks at `found_inf` as a scaler of gradients sets it.

@@ -56,17 +56,17 @@ class Witness(UpdateHook):
         return loss
 
     def on_minibatch_end(self, update: Update, result: StepResult) -> None:
-        """Look at what became of the parameters."""
+        """Check the parameters after the step."""
         for name, parameter in self.model.named_parameters():
             self._see("parameter", parameter, parameter=name)
         self._minibatch += 1
 
     def on_update_end(self, update: Update) -> None:
-        """Leave the gradients alone again."""
+        """Stop watching the gradients."""
         self.release()
 
     def release(self) -> None:
-        """Take the watch off the gradients."""
+        """Stop watching the gradients."""
         for handle in self._handles:
             handle.remove()
         self._handles = []

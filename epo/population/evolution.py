@@ -121,7 +121,7 @@ class Evolution:
 
     @property
     def is_active(self) -> bool:
-        """Whether a generation can ever happen: switched on, and at least three agents."""
+        """Return whether a generation can ever happen: switched on, and at least three agents."""
         return self.cfg.enabled and self.num_agents >= 3
 
     def frames_to_judgement(self, frames: int) -> float:
@@ -236,7 +236,7 @@ class Evolution:
         return True, f"fitness gap {spread:.3g}{gap} exceeds {least:.3g}"
 
     def _generate(self, frames: int, measured: Fitness) -> Generation:
-        """Draw one generation and enter it in the lineage."""
+        """Draw one generation and record it in the lineage."""
         cfg, fitness = self.cfg, measured.fitness
         num_elites, num_replaced = num_roles(cfg, self.num_agents)
         random, standing = self._generator, fitness

@@ -40,7 +40,7 @@ class Fitness(NamedTuple):
 
 
 class EpisodeReturns(NamedTuple):
-    """Undiscounted returns of the episodes that ended in some time, [K] each.
+    """Undiscounted returns of the episodes that ended in a period, [K] each.
 
     Attributes:
         total: sum over the agent's episodes, task units.

@@ -99,7 +99,7 @@ class History:
         return [value for value in values if not math.isnan(value)]
 
     def is_broken(self) -> bool:
-        """Whether a number of the last row that must be finite is not."""
+        """Return whether a number of the last row that must be finite is not."""
         row = self._rows[-1]
         return any(not math.isfinite(row[name]) for name in _MUST_BE_FINITE if name in row)
 

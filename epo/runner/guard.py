@@ -75,7 +75,7 @@ class StopSignal:
             self._is_over.set()
 
     def _tell(self) -> None:
-        """Print what the first signal does, if one comes."""
+        """Tell the user what the first signal does, when it comes."""
         self._is_over.wait()
         if self.number is not None:
             say(_MESSAGES[signal.Signals(self.number)], is_error=True)
@@ -111,7 +111,7 @@ def check_finite(
 
 
 def check_skipped(in_a_row: float, max_skipped: int, iteration: int) -> None:
-    """Stop a run that leaves out one minibatch after the other.
+    """Stop a run that skips too many minibatches in a row.
 
     Raises:
         NonFiniteError: if there were more in a row than `guard.max_skipped`.

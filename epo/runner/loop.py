@@ -148,7 +148,7 @@ class Loop(ABC):
         return {}
 
     def is_best(self) -> bool:
-        """Whether the leader meets the task's objective as well as ever; if so, it is the best.
+        """Return whether the leader's objective is the best so far, and remember it if so.
 
         Of equal ones the later is better: it has learned for longer.
         """
@@ -159,7 +159,7 @@ class Loop(ABC):
         return is_best
 
     def is_finished(self) -> bool:
-        """Whether a limit of the run is reached."""
+        """Return whether a limit of the run is reached."""
         cfg = self.cfg
         return (
             (cfg.max_frames is not None and self.frames >= cfg.max_frames)

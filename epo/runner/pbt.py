@@ -89,7 +89,7 @@ class PBT(MemberLoop):
         self.generation += bool(lost)
 
     def compare(self) -> None:
-        """Change those of the worst members that are not left alone."""
+        """Change the worst members, except those that are still protected."""
         ranking = rank([member.books.objective for member in self.members], self.pbt)
         self.weight_distance = float(weight_distance(self.members))
         settings = {member.index: member.books.settings for member in self.members}

@@ -1,4 +1,4 @@
-"""The folder in which members that are processes of their own leave what the others need.
+"""The folder through which members in separate processes exchange their state.
 
 `<folder>/<member>/<iteration>.json` is a record, `.pt` beside it what the member was then. Both are
 written under another name first, the record last: a reader finds complete pairs, or none.

@@ -86,7 +86,7 @@ class MemberLoop(Loop):
 
     @property
     def frames_per_iteration(self) -> int:
-        """N T."""
+        """Return N T."""
         return self.env.spec.num_envs * self.cfg.algo.ppo.horizon
 
     @property
@@ -119,7 +119,7 @@ class MemberLoop(Loop):
         return self.collector.collect(), self.tracker.take_returns()
 
     def watched(self) -> Dict[str, Tensor]:
-        """Watch the statistics of the members; one that lost them is dealt with by itself."""
+        """Check the statistics of the members; one that diverged is replaced on its own."""
         return {"observation": torch.where(self._are_all_lost, math.nan, 0.0)}
 
     def recording(self) -> Dict[str, Any]:
@@ -168,7 +168,7 @@ class MemberLoop(Loop):
         return Standing(member.index, books.best_seen, self.member_frames, books.changed_at)
 
     def mutate_start(self) -> None:
-        """Let the members differ from the start, each by one mutation."""
+        """Mutate the settings of every member once, so that members differ from the start."""
         for p in range(len(self.members)):
             settings = self.members[p].books.settings
             self.set_settings(p, mutate(settings, self.rules, self.pbt, self.generator))

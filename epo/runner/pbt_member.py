@@ -41,7 +41,7 @@ def choose_rules(mutable: Sequence[str], env: VecEnv) -> Dict[str, str]:
 
 
 class Member:
-    """One agent with everything of its own.
+    """One agent with its own networks, optimiser and statistics.
 
     Args:
         index: in the whole population.
@@ -77,7 +77,7 @@ class Member:
         self.apply(settings)
 
     def apply(self, settings: Settings) -> None:
-        """Train with other settings from now on; the reward is the loop's to change."""
+        """Apply new settings; the loop changes the reward."""
         self.books.settings = settings
         for name, value in settings.items():
             family, _, field = name.partition(".")

@@ -103,7 +103,7 @@ class PQLLoop(Loop):
 
     @property
     def frames_per_iteration(self) -> int:
-        """N T."""
+        """Return N T."""
         return self.env.spec.num_envs * self.cfg.algo.pql.horizon
 
     def advance(self) -> Dict[str, Tensor]:

@@ -51,7 +51,7 @@ class RlGamesLoop(Loop):
 
     @property
     def frames_per_iteration(self) -> int:
-        """N T."""
+        """Return N T."""
         return self.env.spec.num_envs * self.cfg.algo.ppo.horizon
 
     def advance(self) -> Dict[str, Tensor]:

@@ -137,7 +137,7 @@ class Session:
         return stop.exit_code
 
     def _quit(self) -> int:
-        """Leave at once, as a second Ctrl-C asks: what was saved before is what there is."""
+        """Exit at once after a second Ctrl-C; only what was saved before remains."""
         saved = self.folder.saved_iteration
         self.recorder.close()
         if saved < 0:

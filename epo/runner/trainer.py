@@ -105,7 +105,7 @@ class Trainer(Loop):
 
     @property
     def frames_per_iteration(self) -> int:
-        """N T."""
+        """Return N T."""
         return self.env.spec.num_envs * self.cfg.algo.ppo.horizon
 
     def advance(self) -> Dict[str, Tensor]:
@@ -144,7 +144,7 @@ class Trainer(Loop):
         return first_nonfinite(self.learner, self.collector.rollout, self.returns)
 
     def evolve(self, snapshot: Snapshot) -> None:
-        """Let a generation happen if it is time, between two iterations."""
+        """Run a generation between two iterations, if it is due."""
         before = self.evolution.generation, list(self.evolution.lineage.ids)
         generation = self.evolution.step(self.frames, snapshot.fitness)
         replaced: Optional[Tensor] = None
@@ -170,7 +170,7 @@ class Trainer(Loop):
             self.recorder.genes(lambda: {**where, **gene_row(values, ids, fitness.fitness)})
 
     def _freeze_genes(self) -> None:
-        """Let the genes follow the gradient, or no longer."""
+        """Switch the training of genes by gradient on or off."""
         if self.model.gene is not None:
             is_trained = trains_genes(self.cfg.algo.evolution, self.evolution.generation)
             self.model.gene.requires_grad_(is_trained)

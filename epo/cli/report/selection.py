@@ -32,7 +32,7 @@ class Verdict(NamedTuple):
 
     @property
     def is_coin_flip(self) -> bool:
-        """Whether the fitness varied no more than that of equal agents."""
+        """Return whether the fitness varied no more than that of equal agents."""
         return not self.spread > self.chance
 
 

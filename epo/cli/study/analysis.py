@@ -57,7 +57,7 @@ class Comparison(NamedTuple):
 
     @property
     def is_significant(self) -> bool:
-        """Whether the corrected p is below `LEVEL`; False where there was no test."""
+        """Return whether the corrected p is below `LEVEL`; False where there was no test."""
         return self.holm_p < LEVEL
 
 

@@ -73,7 +73,7 @@ class ReplayCollector:
 
     @property
     def is_warm(self) -> bool:
-        """Whether there is enough experience to learn from."""
+        """Return whether there is enough experience to learn from."""
         return self.num_stored > max(self.cfg.warmup_steps, self.cfg.n_step)
 
     @torch.no_grad()
