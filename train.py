@@ -7,21 +7,20 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from epo.cli import environment
+from epo.cli import environment, sweep
 from epo.cli.compose import one_line_errors, typed
 from epo.cli.guidance import HELP_FLAGS, help_text
-from epo.cli.multirun import is_multirun, run_in_process
 from epo.terminal import guard_streams
 
 
 @hydra.main(version_base="1.3", config_path=str(environment.CONFIG_DIR), config_name="config")
 def job(cfg: DictConfig) -> None:
     """Run once; Hydra calls it for every run of a sweep."""
-    if is_multirun():
-        run_in_process(__file__)
-        return
     with one_line_errors():
-        sys.exit(environment.train(typed(cfg)))
+        if sweep.is_multirun():
+            sweep.run_in_process(typed(cfg))
+        else:
+            sys.exit(environment.train(typed(cfg)))
 
 
 if __name__ == "__main__":
@@ -31,5 +30,7 @@ if __name__ == "__main__":
         if HELP_FLAGS & set(sys.argv[1:]):
             print(help_text(environment.CONFIG_DIR))
         else:
+            sweep.check(sys.argv[1:])
             environment.check(sys.argv[1:])
-            job()
+            with sweep.session(sys.argv):
+                job()

@@ -59,8 +59,13 @@ def find(root: Path) -> Iterator[RunFolder]:
             yield RunFolder(Path(folder))
 
 
-def read(folder: RunFolder) -> Overview:
-    """Read what there is to say about a run; damaged parts are unknown."""
+def read(folder: RunFolder, state: str = "") -> Overview:
+    """Read what there is to say about a run; damaged parts are unknown.
+
+    Args:
+        folder: of the run.
+        state: the one it is known to be in; empty: its lock and its summary are looked at.
+    """
     config, summary = folder.read_config() or {}, folder.read_summary()
     row, warning = last_row(folder.metrics), last_row(folder.path / WARNINGS)
     task, algo, record = (_group(config, name) for name in ("task", "algo", "record"))
@@ -70,7 +75,7 @@ def read(folder: RunFolder) -> Overview:
     nan = float("nan")
     return Overview(
         path=folder.path,
-        state=RUNNING if is_running(folder) else summary.get("status", DIED),
+        state=state or (RUNNING if is_running(folder) else summary.get("status", DIED)),
         task=str(task.get("env_id") or task.get("name") or "?"),
         algo=str(algo.get("name") or "?"),
         seed=seed if isinstance(seed, int) else None,

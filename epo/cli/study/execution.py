@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 from collections import deque
-from contextlib import suppress
-from typing import Deque, Dict, List, NamedTuple, Sequence
+from typing import Deque, Dict, List, NamedTuple, Protocol, Sequence, Tuple
 
-from epo.cli.environment import CONFIG_DIR
-from epo.cli.study.runs import Run
-from epo.config import ConfigError
+from epo.cli import child
 from epo.record.progress import clock, short
 from epo.runner.guard import StopSignal
+from epo.runner.run_folder import RunFolder
 
-TRAIN = CONFIG_DIR.parent / "train.py"
-OUTPUT = "output.txt"
-"""What a run prints, in its folder."""
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 POLL_S = 0.1
+
+
+class Run(Protocol):
+    """What can be carried out: a run of a study or of another comparison."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        ...
+
+    @property
+    def arguments(self) -> Tuple[str, ...]:
+        """Overrides of train.py, the folder included."""
+        ...
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where it leaves its files."""
+        ...
 
 
 class Job(NamedTuple):
@@ -31,7 +42,7 @@ class Job(NamedTuple):
 
 
 class Execution:
-    """Some runs of a study, from the first process to the last.
+    """Some runs, from the first process to the last.
 
     Args:
         runs: what to run, in this order.
@@ -104,35 +115,14 @@ class Execution:
 
 
 def start(run: Run) -> Job:
-    """Start train.py; what it prints goes to `OUTPUT` in its folder.
+    """Start a run with one thread.
 
     Raises:
         ConfigError: if the folder cannot be written.
     """
-    folder = run.folder.path
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / OUTPUT, "wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, str(TRAIN), *run.arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **ONE_THREAD},
-            )
-    except OSError as error:
-        way_out = f"cannot be written ({error.strerror}); choose another runs="
-        raise ConfigError("runs", folder, way_out) from error
-    return Job(run, process)
+    return Job(run, child.start(run.arguments, run.folder.path, child.ONE_THREAD))
 
 
 def reason(run: Run, code: int) -> str:
-    """Return why a run failed: its last error, else its last line and the code of its process."""
-    path, lines = run.folder.path / OUTPUT, []
-    with suppress(OSError):
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    errors = [line for line in lines if line.startswith("error: ")]
-    if errors:
-        return errors[-1][len("error: ") :]
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
-    return f"code {code}, {last} ({path})"
+    """Return why a run failed."""
+    return child.reason(run.folder.path, code)

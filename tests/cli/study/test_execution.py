@@ -9,6 +9,7 @@ from typing import List
 
 import pytest
 
+from epo.cli import child
 from epo.cli.study import execution
 from epo.cli.study.execution import Execution, Job
 from epo.cli.study.runs import Run, expand
@@ -115,5 +116,5 @@ def test_folder_that_cannot_be_made_is_one_line(runs: List[Run]):
 )
 def test_reason_is_what_the_run_said_last(printed: str, said: str, runs: List[Run]):
     runs[0].folder.path.mkdir(parents=True)
-    (runs[0].folder.path / execution.OUTPUT).write_text(printed)
+    (runs[0].folder.path / child.OUTPUT).write_text(printed)
     assert execution.reason(runs[0], 3).startswith(said)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from epo.cli import child
 from epo.cli.study import execution
 from epo.cli.study.runs import expand, is_finished
 from epo.config import ConfigError
@@ -79,9 +80,9 @@ def test_start_hands_the_arguments_to_train(tmp_path: Path, monkeypatch: pytest.
         "import os, sys; print(sys.argv[1:], {n: os.environ[n] for n in os.environ if "
         "n.endswith('_NUM_THREADS')})"
     )
-    monkeypatch.setattr(execution, "TRAIN", script)
+    monkeypatch.setattr(child, "TRAIN", script)
     run = expand(load(tmp_path), tmp_path)[0]
     assert execution.start(run).process.wait() == 0
-    printed = (run.folder.path / execution.OUTPUT).read_text()
+    printed = (run.folder.path / child.OUTPUT).read_text()
     assert str(list(run.arguments)) in printed
     assert "'OMP_NUM_THREADS': '1'" in printed

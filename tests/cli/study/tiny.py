@@ -10,9 +10,10 @@ from typing import Callable, List, Sequence
 
 from omegaconf import OmegaConf
 
+from epo.cli.child import OUTPUT
 from epo.cli.study import definition
 from epo.cli.study.definition import StudyCfg
-from epo.cli.study.execution import OUTPUT, Job
+from epo.cli.study.execution import Job
 from epo.cli.study.runs import Run
 from epo.runner.run_folder import as_plain
 
