@@ -1,0 +1,1 @@
+"""Many runs: searches, campaigns, clusters. Used from a checkout, `python -m launch.<tool>`."""

@@ -1,0 +1,1 @@
+"""`python -m launch.tune NAME`: search for settings with Optuna, every trial a process."""
