@@ -22,7 +22,7 @@ except ImportError:  # Windows
 
 NAME = "sweep.csv"
 WAITING, FAILED, FINISHED = "waiting", "failed", "finished"
-NUMBERS = ("iteration", "frames", "wall_s", "fps", "fitness", "episode_return", "successes")
+NUMBERS = ("iteration", "frames", "wall_s", "fps", "fitness", "episode_return", "success")
 """Columns of the last iteration; `overview.Overview` says what they are."""
 COLUMNS: Tuple[str, ...] = ("run", "state", *NUMBERS, "overrides", "error")
 
