@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import (
     TYPE_CHECKING,
     Any,
+    Callable,
     Dict,
     NamedTuple,
     Optional,
@@ -194,6 +195,19 @@ class CurriculumEnv(Protocol):
 
     def level_of(self, state: Dict[str, Any], agent: int) -> float:
         """Return the level of an agent in what `state_dict` gave."""
+        ...
+
+
+@runtime_checkable
+class PooledEnv(Protocol):
+    """What a task offers that decides by a mean over all environments, such as a curriculum."""
+
+    def pool(self, across: Callable[[Tensor], Tensor]) -> None:
+        """Decide by the environments of all ranks from now on.
+
+        Args:
+            across: gives the mean of a tensor over the ranks; all ranks call it together.
+        """
         ...
 
 

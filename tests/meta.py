@@ -72,6 +72,7 @@ def made_up_transfer(
     scalars: Dict[str, Tensor],
     fitness: Fitness,
     blocks: Dict[str, Tensor],
+    to_host: Callable[[Tensor], Tensor] = Tensor.cpu,
 ) -> Snapshot:
     """Stand in for `transfer`: pack on the device, and make up what arrives.
 

@@ -20,6 +20,7 @@ from epo.learner.hooks import UpdateHook
 from epo.learner.metrics import MetricMeans
 from epo.learner.objective import Objective, Update
 from epo.learner.optim import make_adam
+from epo.ranks import Deal
 from epo.rollout.storage import Rollout
 
 
@@ -41,15 +42,20 @@ class Adversary(UpdateHook):
         cfg: coefficient, network and step size.
         ppo: step size where `cfg` has none, and the size of minibatches.
         objective: PPO's loss; gives the model.
+        deal: of the environments.
         seed: of the first weights and of the order of samples.
     """
 
     name = "cpo_adversary"
 
-    def __init__(self, cfg: AdversaryCfg, ppo: PPOCfg, objective: Objective, seed: int) -> None:
+    def __init__(
+        self, cfg: AdversaryCfg, ppo: PPOCfg, objective: Objective, deal: Deal, seed: int
+    ) -> None:
         self.cfg = cfg
         self.ppo = ppo
         self.model = model = objective.model
+        self.ranks = objective.ranks
+        self.deal = deal
         width = model.observation_dim + model.policy_dim
         with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
             torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
@@ -73,7 +79,7 @@ class Adversary(UpdateHook):
         valid = counts if rollout.is_valid is None else rollout.is_valid
         means.add("adversary/accuracy", is_right, valid)
         means.add("adversary/reward", self.cfg.coef * own, valid & is_follower)
-        self._metrics = means.read()
+        self._metrics = means.read(self.ranks)
         return replace(rollout, reward=rollout.reward + self._bonus(own, rollout.agent))
 
     def reward(self, rollout: Rollout, env_ids: Tensor, agent: Tensor) -> Tensor:
@@ -104,21 +110,27 @@ class Adversary(UpdateHook):
         weight = torch.ones_like(observation[:, 0])
         if rollout.is_valid is not None:
             weight = rollout.is_valid.flatten().to(weight.dtype)
-        spans = minibatch_spans(update.batch.num_sequences, rollout.horizon, self.ppo)
-        size = (spans[0][1] - spans[0][0]) * rollout.horizon
-        device = self.generator.device
-        order = torch.randperm(len(agent), generator=self.generator, device=device)
         means = MetricMeans()
-        for start in range(0, len(agent), size):
-            ids = order[start : start + size]
+        for ids in self._minibatches(update):
             log_p = self._log_prob(observation[ids], action[ids])
             loss = nll_loss(log_p, agent[ids], reduction="none")
-            loss = (loss * weight[ids]).sum() / weight[ids].sum().clamp(min=1.0)
+            loss = self.ranks.ratio((loss * weight[ids]).sum(), weight[ids].sum(), 1.0)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # pyright: ignore[reportUnknownMemberType]
+            self.ranks.add_gradients(self.network.parameters())
             self.optimizer.step()  # pyright: ignore[reportUnknownMemberType]
             means.add("adversary/loss", loss)
-        self._metrics.update(means.read())
+        self._metrics.update(means.read(self.ranks))
+
+    def _minibatches(self, update: Update) -> List[Tensor]:
+        """Draw the order of the rollout's samples; return those that are here, as indices [T N]."""
+        horizon, num_envs = update.rollout.horizon, self.deal.num_envs
+        start, end = minibatch_spans(update.num_sequences, horizon, self.ppo)[0]
+        num, size = horizon * num_envs, (end - start) * horizon
+        device = self.generator.device
+        order = torch.randperm(num, generator=self.generator, device=device)
+        spans = [(first, min(num, first + size)) for first in range(0, num, size)]
+        return self.deal.split_samples(order, spans)
 
     def metrics(self) -> Dict[str, Tensor]:
         """Return accuracy on new data (chance: 1 / K), mean reward of followers, loss in nats."""

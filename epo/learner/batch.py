@@ -128,26 +128,6 @@ def append(batch: SequenceBatch, extra: Optional[Relabelled]) -> SequenceBatch:
     )
 
 
-def standardize(advantage: Tensor, is_valid: Optional[Tensor] = None) -> Tensor:
-    """Return `advantage` [T, S] with mean 0 and unbiased standard deviation 1 over all of it.
-
-    Where `is_valid` [T, S] is false, it neither counts nor matters.
-    """
-    # A <- (A - mean(A)) / (std(A) + 1e-8), one mean and std for all agents, own and relabelled data
-    if is_valid is None:
-        std, mean = torch.std_mean(advantage)
-        return (advantage - mean) / (std + 1e-8)
-    count = is_valid.sum()
-    mean = masked_mean(advantage, is_valid)
-    square = ((advantage - mean) * is_valid).square().sum() / (count - 1).clamp(min=1)
-    return (advantage - mean) / (square.sqrt() + 1e-8)
-
-
-def masked_mean(x: Tensor, mask: Optional[Tensor]) -> Tensor:
-    """Return the mean [] of `x` [...] where the bool `mask` [...] holds; everywhere if None."""
-    return x.mean() if mask is None else (x * mask).sum() / mask.sum().clamp(min=1)
-
-
 def minibatch_spans(num_sequences: int, horizon: int, cfg: PPOCfg) -> List[Tuple[int, int]]:
     """Return (start, end) of every minibatch in the order of sequences; the last takes the rest.
 

@@ -5,7 +5,7 @@ Source: arXiv 2603.01741 and its released code; what differs from it: `docs/algo
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -13,10 +13,11 @@ from torch import Tensor
 from epo.config import AggregationCfg, AwacCfg, CpoCfg, PPOCfg
 from epo.learner.adversary import Adversary
 from epo.learner.aggregation import relabel
-from epo.learner.batch import masked_mean, minibatch_spans, sequences_of, standardize
+from epo.learner.batch import minibatch_spans, sequences_of
 from epo.learner.hooks import UpdateHook
 from epo.learner.objective import Evaluation, Objective, Update
 from epo.models.actor_critic import ActorCritic
+from epo.ranks import Deal
 from epo.rollout.storage import Rollout
 
 
@@ -29,7 +30,7 @@ class KLConstraint(UpdateHook):
     Args:
         cfg: `lambda_kl`.
         objective: PPO's loss; gives the model.
-        block: E, environments per agent; the leader's are the last.
+        block: environments per agent on this rank; the leader's are the last.
     """
 
     name = "cpo_kl"
@@ -51,7 +52,7 @@ class KLConstraint(UpdateHook):
         log_ratio = leader - rollout.log_prob[:, :num]  # [T, N - E]
         batch.advantage[:, :num] += self.cfg.lambda_kl * log_ratio
         is_valid = None if rollout.is_valid is None else rollout.is_valid[:, :num]
-        self._log_ratio = masked_mean(log_ratio, is_valid)
+        self._log_ratio = self.objective.ranks.mean(log_ratio, is_valid)
 
     def metrics(self) -> Dict[str, Tensor]:
         """Return the mean log ratio of the followers' actions, nats."""
@@ -68,7 +69,7 @@ class Cloning(UpdateHook):
         cfg: of the cloning.
         aggregation: memory under which a follower values the leader's data.
         objective: PPO's loss; gives the model and its settings.
-        block: E, environments per agent.
+        deal: of the environments.
         seed: of the draw of the sequences and of their order.
         adversary: its reward of the follower belongs to the follower's advantage; None: none.
     """
@@ -80,7 +81,7 @@ class Cloning(UpdateHook):
         cfg: AwacCfg,
         aggregation: AggregationCfg,
         objective: Objective,
-        block: int,
+        deal: Deal,
         seed: int,
         adversary: Optional[Adversary],
     ) -> None:
@@ -88,19 +89,24 @@ class Cloning(UpdateHook):
         self.aggregation = aggregation
         self.objective = objective
         self.model = objective.model
-        self.block = block
+        self.ranks = objective.ranks
+        self.deal = deal
         self.adversary = adversary
         device = self.model.log_std.device
         self.generator = torch.Generator(device).manual_seed(seed)
         self._env_ids = self._agent = torch.zeros(0, dtype=torch.int64, device=device)
         self._weight = torch.zeros(0, device=device)  # [T, S]
+        self._drawn = self._env_ids  # of all ranks
+        self._until: Sequence[int] = (0,)  # how many of the first n of them are here
         self._seen = 0
         self._metrics: Dict[str, Tensor] = {}
 
     @torch.no_grad()
     def on_update_start(self, update: Update) -> None:
         """Draw the sequences and weigh them by the followers' advantages before the update."""
-        self._env_ids, self._agent = self.draw()
+        self._drawn, agent = self.draw()
+        self._env_ids, self._agent = self.deal.keep(self._drawn, agent)
+        self._until = self.deal.counts(self._drawn)
         self._seen = 0
         size = minibatch_sequences(update, self.objective.ppo)
         advantage = torch.cat(
@@ -111,28 +117,28 @@ class Cloning(UpdateHook):
         joined = torch.cat([batch.raw_advantage, advantage], dim=1)
         env_ids = torch.cat([batch.env_ids, self._env_ids])
         valid = None if is_valid is None else is_valid[:, env_ids]
-        advantage = standardize(joined, valid)[:, batch.num_sequences :]
+        advantage = self.ranks.standardize(joined, valid)[:, batch.num_sequences :]
         self._weight = clone_weight(advantage, self.cfg.temperature, self.cfg.max_weight)
         own = None if valid is None else valid[:, batch.num_sequences :]
         is_capped = (self._weight >= self.cfg.max_weight).to(self._weight.dtype)
         self._metrics = {
-            "cpo/clone_weight": masked_mean(self._weight, own),
-            "cpo/clone_capped": masked_mean(is_capped, own),
+            "cpo/clone_weight": self.ranks.mean(self._weight, own),
+            "cpo/clone_capped": self.ranks.mean(is_capped, own),
         }
 
     def draw(self) -> Tuple[Tensor, Tensor]:
         """Draw env_ids [S] of the leader's block and the followers [S] that clone them."""
         followers, device = self.model.num_agents - 1, self.generator.device
-        num = max(1, round(self.cfg.ratio * self.block))
-        random = torch.rand((followers, self.block), generator=self.generator, device=device)
-        env_ids = followers * self.block + random.argsort(dim=1)[:, :num].flatten()
+        num = max(1, round(self.cfg.ratio * self.deal.block))
+        random = torch.rand((followers, self.deal.block), generator=self.generator, device=device)
+        env_ids = followers * self.deal.block + random.argsort(dim=1)[:, :num].flatten()
         agent = torch.arange(followers, device=device).repeat_interleave(num)
         order = torch.randperm(len(agent), generator=self.generator, device=device)
         return env_ids[order], agent[order]
 
     def _parts(self, size: int) -> Iterator[Tuple[Tensor, Tensor]]:
         """Return the drawn sequences, `size` at a time."""
-        for start in range(0, len(self._agent), size):
+        for start in range(0, max(1, len(self._agent)), size):
             yield self._env_ids[start : start + size], self._agent[start : start + size]
 
     def _advantage(self, rollout: Rollout, env_ids: Tensor, agent: Tensor) -> Tensor:
@@ -145,21 +151,22 @@ class Cloning(UpdateHook):
 
     def add_to_loss(self, update: Update, ids: Tensor, found: Evaluation, loss: Tensor) -> Tensor:
         """Return the loss [] with the cloning of as large a share of its sequences as `ids` [B]."""
-        total, seen = update.batch.num_sequences, self._seen
-        low, high = (len(self._env_ids) * n // total for n in (seen, seen + len(ids)))
-        self._seen = (seen + len(ids)) % total
+        total, seen, num = update.num_sequences, self._seen, update.num_present
+        low, high = (len(self._drawn) * n // total for n in (seen, seen + num))
+        self._seen = (seen + num) % total
         if low == high:
             return loss
-        rollout, env_ids = update.rollout, self._env_ids[low:high]
-        output = self.model(*sequences_of(rollout, env_ids, self._agent[low:high]))
+        here = slice(self._until[low], self._until[high])
+        rollout, env_ids = update.rollout, self._env_ids[here]
+        output = self.model(*sequences_of(rollout, env_ids, self._agent[here]))
         log_prob = self.model.distribution.log_prob(
             rollout.action[:, env_ids], output.mean, output.log_std
         )
         is_valid = None if rollout.is_valid is None else rollout.is_valid[:, env_ids]
         # L = -beta min(exp(A / lambda_awac), max_weight) log pi_f(a_leader | o), at the share of
         # the samples that it would have in one mean with PPO's.
-        cloning = -masked_mean(self._weight[:, low:high] * log_prob, is_valid)
-        return loss + self.cfg.beta * cloning * ((high - low) / len(ids))
+        cloning = -self.ranks.mean(self._weight[:, here] * log_prob, is_valid)
+        return loss + self.cfg.beta * cloning * ((high - low) / num)
 
     def metrics(self) -> Dict[str, Tensor]:
         """Return the mean weight and the share of weights at their bound."""
@@ -181,7 +188,7 @@ def clone_weight(advantage: Tensor, temperature: float, max_weight: float) -> Te
 
 def minibatch_sequences(update: Update, ppo: PPOCfg) -> int:
     """Return how many sequences a minibatch holds: as many are evaluated at once."""
-    start, end = minibatch_spans(update.batch.num_sequences, update.rollout.horizon, ppo)[0]
+    start, end = minibatch_spans(update.num_sequences, update.rollout.horizon, ppo)[0]
     return end - start
 
 

@@ -1,5 +1,7 @@
 """The health of an update: signals from what the update computes anyway, on the device.
 
+On several ranks counts, sums and peaks are of all samples; quantiles, deviations of single agents
+and effective shares are of every rank's own samples, and what is recorded is their mean.
 Nothing here changes the training or draws random numbers. What the signals are good for:
 `docs/algorithms/diagnostics.md`.
 """
@@ -13,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from epo.config import AlgoCfg
-from epo.learner.batch import masked_mean
 from epo.learner.dual_signal import EntropyScale
 from epo.learner.hooks import UpdateHook
 from epo.learner.metrics import MetricMeans
 from epo.learner.objective import Objective, StepResult, Update
 from epo.learner.policy_average import PolicyAverage, novelty
 from epo.learner.signals import (
+    NUM_SUMS,
     advantage_signals,
     block_std,
     effective_share,
@@ -59,6 +61,7 @@ class Diagnostics(UpdateHook):
         self.max_importance = cfg.aggregation.max_importance
         self.objective = objective
         self.model = model = objective.model
+        self.ranks = objective.ranks
         self.average = PolicyAverage(model, self.cfg.ema_decay)
         self.scale = EntropyScale(
             model.distribution, model.policy_dim, cfg.network.initial_log_std, FLOOR_STD
@@ -70,6 +73,7 @@ class Diagnostics(UpdateHook):
         }
         self._grads = MetricMeans(math.nan)
         self._sums: List[Tensor] = []
+        self._nothing = torch.zeros(NUM_SUMS, dtype=torch.float64, device=model.log_std.device)
         self._epochs: List[Tensor] = []
         self._peaks: List[Tensor] = []
         self._before: List[Tensor] = []
@@ -91,18 +95,21 @@ class Diagnostics(UpdateHook):
     @torch.no_grad()
     def on_minibatch_end(self, update: Update, result: StepResult) -> None:
         """Add up the samples of one optimiser step."""
+        self._grad_norm = result.grad_norm
+        is_clipped = result.grad_norm > self.ppo.max_grad_norm
+        self._grads.add("grad_clipped", is_clipped.to(result.grad_norm.dtype))
+        if not len(result.ids):  # all sequences of this minibatch are on other ranks
+            return
         mask, terms = self._own(update, result.ids), result.terms
         advantage = update.batch.advantage[:, result.ids]
         self._sums.append(sample_sums(terms, advantage, *update.clip, mask))
         log_ratio = terms.log_ratio
-        self._ratio, self._grad_norm = terms.ratio, result.grad_norm
+        self._ratio = terms.ratio
         if mask is not None:
             log_ratio = torch.where(mask, log_ratio, 0.0)
             self._ratio = torch.where(mask, terms.ratio, torch.nan)
         highest, lowest = log_ratio.amax(), log_ratio.amin()
         self._peaks.append(torch.stack([highest, -lowest, result.grad_norm]))
-        is_clipped = result.grad_norm > self.ppo.max_grad_norm
-        self._grads.add("grad_clipped", is_clipped.to(result.grad_norm.dtype))
 
     def _own(self, update: Update, ids: Tensor) -> Optional[Tensor]:
         """Return which samples [T, B] are on-policy experience; None: all are."""
@@ -115,7 +122,7 @@ class Diagnostics(UpdateHook):
     @torch.no_grad()
     def on_epoch_end(self, update: Update) -> None:
         """Finish the sums of the epoch; measure the gradients of its last minibatch."""
-        self._epochs.append(torch.stack(self._sums).sum(0))
+        self._epochs.append(torch.stack(self._sums).sum(0) if self._sums else self._nothing)
         self._sums = []
         # They are clipped by now: undo it.
         factor = (self.ppo.max_grad_norm / (self._grad_norm + 1e-6)).clamp(max=1.0)
@@ -126,8 +133,9 @@ class Diagnostics(UpdateHook):
     @torch.no_grad()
     def on_update_end(self, update: Update) -> None:
         """Combine the signals and move the average policy."""
-        metrics, last = self._metrics, sample_means(self._epochs[-1])
-        means = sample_means(torch.stack(self._epochs).sum(0))
+        epochs = self.ranks.sum(torch.stack(self._epochs))
+        metrics, last = self._metrics, sample_means(epochs[-1])
+        means = sample_means(epochs.sum(0))
         gain = means.pop("gain")
         penalty = self.objective.penalty
         if penalty is not None:
@@ -135,7 +143,8 @@ class Diagnostics(UpdateHook):
         metrics.update(means)
         metrics.update({f"{name}_last": last[name] for name in LAST_EPOCH})
         metrics.update(self._grads.read())
-        highest, lowest, metrics["grad_norm_max"] = torch.stack(self._peaks).amax(0).unbind()
+        peaks = self.ranks.max(torch.stack(self._peaks).amax(0))
+        highest, lowest, metrics["grad_norm_max"] = peaks.unbind()
         metrics["ratio_max"] = highest.exp()
         metrics["log_ratio_max"] = torch.maximum(highest, lowest)
         ratio = subsample(self._ratio, self.cfg.quantile_samples)
@@ -171,8 +180,8 @@ class Diagnostics(UpdateHook):
             output.log_std,
         )
         return {
-            "kl_ema": novelty(self.model, output, average, is_valid),
-            "kl_outer": masked_mean(outer, is_valid),
+            "kl_ema": novelty(self.model, output, average, is_valid, self.ranks),
+            "kl_outer": self.ranks.mean(outer, is_valid),
         }
 
     def _data(self, update: Update) -> Dict[str, Tensor]:

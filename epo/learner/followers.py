@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from epo.config import AggregationCfg
-from epo.learner.batch import masked_mean
 from epo.learner.hooks import UpdateHook
 from epo.learner.objective import Evaluation, Objective, Update
 
@@ -32,6 +31,7 @@ class FollowerLeash(UpdateHook):
     def __init__(self, cfg: AggregationCfg, objective: Objective) -> None:
         self.cfg = cfg
         self.model = objective.model
+        self.ranks = objective.ranks
         self._position = torch.zeros(0)
         self._sum = torch.zeros(())
         self._count = 0
@@ -61,10 +61,10 @@ class FollowerLeash(UpdateHook):
         )
         is_valid = update.is_valid(ids)
         held = is_held.expand_as(kl) if is_valid is None else is_held & is_valid
-        divergence = masked_mean(kl, held)
+        divergence = self.ranks.mean(kl, held)
         self._sum, self._count = self._sum + divergence.detach(), self._count + 1
         # The share of such samples, as in any other term of the mean.
-        return loss + self.cfg.follower_kl_coef * divergence * held.to(kl.dtype).mean()
+        return loss + self.cfg.follower_kl_coef * divergence * self.ranks.mean(held.to(kl.dtype))
 
     def metrics(self) -> Dict[str, Tensor]:
         """Return the mean divergence over the update's minibatches, nats."""

@@ -7,6 +7,8 @@ from typing import Dict, Optional
 import torch
 from torch import Tensor
 
+from epo.ranks import ALONE, Ranks
+
 
 class MetricMeans:
     """Accumulate named tensors and return their means; nothing moves to the host.
@@ -33,10 +35,11 @@ class MetricMeans:
             total, count = total + self._sums[name], count + self._counts[name]
         self._sums[name], self._counts[name] = total, count
 
-    def read(self) -> Dict[str, Tensor]:
-        """Return name -> [] mean; `empty` where nothing was counted."""
+    def read(self, ranks: Ranks = ALONE) -> Dict[str, Tensor]:
+        """Return name -> [] mean over what all `ranks` counted; `empty` where nothing was."""
         means: Dict[str, Tensor] = {}
-        for name, total in self._sums.items():
-            count = self._counts[name]
+        sums, counts = ranks.totals(self._sums), ranks.totals(self._counts)
+        for name, total in sums.items():
+            count = counts[name]
             means[name] = torch.where(count > 0.0, total / count.clamp(min=1.0), self._empty)
         return means

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from epo.config import AggregationCfg, PPOCfg
 from epo.learner.aggregation import Relabelled, entropy_ladder
-from epo.learner.batch import SequenceBatch, Sequences, masked_mean, sequences_of
+from epo.learner.batch import SequenceBatch, Sequences, sequences_of
 from epo.learner.clip import ClipRange, Standing
 from epo.learner.losses import PPOTerms, ppo_terms
 from epo.learner.penalty import Penalty
 from epo.models.actor_critic import ActorCritic, PolicyOutput
 from epo.models.compiled import compile_network, compiled
+from epo.ranks import ALONE, Ranks
 from epo.rollout.storage import Rollout
 
 
@@ -32,6 +33,9 @@ class Update:
         extra: the relabelled ones alone, or None.
         clip: clip range of the ratio.
         standing: of the run and of the leader.
+        num_sequences: S, of all ranks.
+        drawn: environments of the run whose sequences are relabelled, on all ranks; None: none.
+        num_present: B, sequences of the present minibatch, of all ranks.
     """
 
     rollout: Rollout
@@ -39,6 +43,9 @@ class Update:
     extra: Optional[Relabelled]
     clip: ClipRange
     standing: Standing
+    num_sequences: int
+    drawn: Optional[Tensor] = None
+    num_present: int = 0
 
     def sequences(self, ids: Tensor) -> Sequences:
         """Return the network's input for the sequences `ids` [B] of the batch."""
@@ -96,6 +103,7 @@ class Objective:
         ppo: coefficients, read again whenever they are used.
         aggregation: scale of the followers' entropy ladder.
         penalty: on the KL divergence, or None.
+        ranks: whose samples the means are of.
     """
 
     def __init__(
@@ -104,11 +112,13 @@ class Objective:
         ppo: PPOCfg,
         aggregation: AggregationCfg,
         penalty: Optional[Penalty],
+        ranks: Ranks = ALONE,
     ) -> None:
         self.model = model
         self.ppo = ppo
         self.aggregation = aggregation
         self.penalty = penalty
+        self.ranks = ranks
         self._terms: Callable[..., PPOTerms] = ppo_terms
 
     def compile(self) -> None:
@@ -153,7 +163,7 @@ class Objective:
             soft_bound=ppo.soft_bound,
         )
         is_valid = update.is_valid(ids)
-        kl_old = masked_mean(terms.kl_old, is_valid)
+        kl_old = self.ranks.mean(terms.kl_old, is_valid)
         loss = self.loss(terms, sequences.agent, is_valid)
         if self.penalty is not None:
             loss = loss + self.penalty.loss(kl_old)
@@ -172,10 +182,10 @@ class Objective:
             + self.ppo.bounds_coef * terms.bounds
         )
         if self.aggregation.leader_weight == 1.0 or self.model.num_agents == 1:
-            return masked_mean(per_sample, is_valid)
+            return self.ranks.mean(per_sample, is_valid)
         is_leader = (agent == self.model.num_agents - 1).to(per_sample.dtype)
         # [B] -> [T, B]; the mean is sum(w L) / sum(w), w = leader_weight for the leader, else 1
         weight = (1.0 + (self.aggregation.leader_weight - 1.0) * is_leader).expand_as(per_sample)
         if is_valid is not None:
             weight = weight * is_valid
-        return (per_sample * weight).sum() / weight.sum().clamp(min=1e-8)
+        return self.ranks.ratio((per_sample * weight).sum(), weight.sum(), 1e-8)

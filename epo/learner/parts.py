@@ -18,6 +18,7 @@ from epo.learner.hooks import UpdateHook
 from epo.learner.objective import Objective
 from epo.learner.poem import Poem
 from epo.models.actor_critic import ActorCritic
+from epo.ranks import Deal
 
 
 def make_clip_schedule(cfg: AlgoCfg, model: ActorCritic) -> ClipSchedule:
@@ -37,7 +38,7 @@ def make_hooks(
     cfg: AlgoCfg,
     objective: Objective,
     optimizer: torch.optim.Optimizer,
-    num_envs: int,
+    deal: Deal,
     seed: int,
 ) -> List[UpdateHook]:
     """Return the hooks that `cfg` asks for, in their order; the diagnostics see the others' work.
@@ -46,7 +47,7 @@ def make_hooks(
         cfg: of the algorithm.
         objective: PPO's loss.
         optimizer: of its parameters.
-        num_envs: N.
+        deal: of the environments.
         seed: of the learner; hooks draw from streams of their own.
     """
     hooks: List[UpdateHook] = []
@@ -55,24 +56,25 @@ def make_hooks(
     if cfg.aggregation.follower_kl_coef and has_followers:
         hooks.append(FollowerLeash(cfg.aggregation, objective))
     if num_agents > 1 and cfg.aggregation.mode == "leader_follower":
-        hooks += _cpo_hooks(cfg, objective, num_envs // num_agents, seed)
+        hooks += _cpo_hooks(cfg, objective, deal, seed)
     if cfg.poem.enabled:
-        hooks.append(Poem(cfg.poem, objective, optimizer, num_envs, seed + 1))
+        hooks.append(Poem(cfg.poem, objective, optimizer, deal, seed + 1))
     if cfg.diagnostics.enabled:
         hooks.append(Diagnostics(cfg, objective))
     return hooks
 
 
-def _cpo_hooks(cfg: AlgoCfg, objective: Objective, block: int, seed: int) -> List[UpdateHook]:
+def _cpo_hooks(cfg: AlgoCfg, objective: Objective, deal: Deal, seed: int) -> List[UpdateHook]:
     """Return the parts of CPO whose coefficients are set."""
     hooks: List[UpdateHook] = []
     adversary = None
     if cfg.cpo.adversary.coef:
-        adversary = Adversary(cfg.cpo.adversary, cfg.ppo, objective, seed + 2)
+        adversary = Adversary(cfg.cpo.adversary, cfg.ppo, objective, deal, seed + 2)
         hooks.append(adversary)
     if cfg.cpo.lambda_kl:
+        block = deal.num_here // objective.model.num_agents
         hooks.append(KLConstraint(cfg.cpo, objective, block))
     if cfg.cpo.awac.beta:
         awac = cfg.cpo.awac
-        hooks.append(Cloning(awac, cfg.aggregation, objective, block, seed + 3, adversary))
+        hooks.append(Cloning(awac, cfg.aggregation, objective, deal, seed + 3, adversary))
     return hooks

@@ -15,6 +15,7 @@ from epo.learner.metrics import MetricMeans
 from epo.learner.objective import Evaluation, Objective, StepResult, Update
 from epo.learner.policy_average import PolicyAverage, novelty
 from epo.models.actor_critic import ActorCritic, PolicyOutput
+from epo.ranks import Deal
 
 _OF_ONE_AGENT = ("gene", "log_std")
 _NOT_THE_POLICY = ("value_head.weight", "value_head.bias", "log_std")
@@ -82,7 +83,7 @@ class Poem(UpdateHook):
         cfg: trigger, noise, acceptance.
         objective: PPO's loss.
         optimizer: whose moments are forgotten if `reset_moments`.
-        num_envs: N.
+        deal: of the environments.
         seed: of the probe and of the noise.
 
     Source: POEM (arXiv 2601.14705). Deviates: the exact KL on one probe for both policies and
@@ -96,7 +97,7 @@ class Poem(UpdateHook):
         cfg: PoemCfg,
         objective: Objective,
         optimizer: torch.optim.Optimizer,
-        num_envs: int,
+        deal: Deal,
         seed: int,
     ) -> None:
         model = objective.model
@@ -104,7 +105,8 @@ class Poem(UpdateHook):
         self.objective = objective
         self.optimizer = optimizer
         self.model = model
-        self.block = num_envs // model.num_agents
+        self.ranks = objective.ranks
+        self.deal = deal
         self.generator = torch.Generator(model.log_std.device).manual_seed(seed)
         self.average = PolicyAverage(model, cfg.ema_decay)
         self.mutable = mutable_parameters(model, cfg.tensors)
@@ -119,17 +121,18 @@ class Poem(UpdateHook):
         self._accepted_before = self.num_accepted
         num_agents, horizon = self.model.num_agents, update.rollout.horizon
         states = self.cfg.probe_states or self._minibatch_states(update)
-        per_agent = min(self.block, max(1, states // (horizon * num_agents)))
+        block = self.deal.block
+        per_agent = min(block, max(1, states // (horizon * num_agents)))
         device = self.generator.device
-        chosen = torch.randperm(self.block, generator=self.generator, device=device)[:per_agent]
-        first = torch.arange(num_agents, device=device) * self.block
-        ids = (first[:, None] + chosen).flatten()
+        chosen = torch.randperm(block, generator=self.generator, device=device)[:per_agent]
+        first = torch.arange(num_agents, device=device) * block
+        (ids,) = self.deal.keep((first[:, None] + chosen).flatten())
         self._probe = Probe(ids, update.sequences(ids))
 
     def _minibatch_states(self, update: Update) -> int:
         ppo = self.objective.ppo
         return ppo.minibatch_size or (
-            update.batch.num_sequences // ppo.num_minibatches * update.rollout.horizon
+            update.num_sequences // ppo.num_minibatches * update.rollout.horizon
         )
 
     def add_to_loss(self, update: Update, ids: Tensor, found: Evaluation, loss: Tensor) -> Tensor:
@@ -137,7 +140,7 @@ class Poem(UpdateHook):
         if not self.cfg.diversity_gradient:
             return loss
         average = self.average(update.sequences(ids))
-        own = novelty(self.model, found.output, average, update.is_valid(ids))
+        own = novelty(self.model, found.output, average, update.is_valid(ids), self.ranks)
         return loss - self.cfg.diversity_coef * own
 
     def on_minibatch_end(self, update: Update, result: StepResult) -> None:
@@ -186,7 +189,7 @@ class Poem(UpdateHook):
     def _judge(self, update: Update, average: PolicyOutput) -> Judgement:
         found = self.objective.evaluate(update, self._probe.ids)
         is_valid = update.is_valid(self._probe.ids)
-        own = novelty(self.model, found.output, average, is_valid)
+        own = novelty(self.model, found.output, average, is_valid, self.ranks)
         counts = self.cfg.diversity_acceptance
         # L = L_PPO - lambda_div KL(pi || average policy); the second term only if it counts
         loss = found.loss - self.cfg.diversity_coef * own if counts else found.loss
@@ -236,7 +239,7 @@ class Poem(UpdateHook):
         means.add("L0", parent.loss)
         means.add("L1", mutant.loss, is_triggered)
         means.add("dL", mutant.loss - parent.loss, is_triggered)
-        step = novelty(self.model, parent.found.output, mutant.found.output, is_valid)
+        step = novelty(self.model, parent.found.output, mutant.found.output, is_valid, self.ranks)
         means.add("kl_mutation", step, is_triggered)
 
     def on_rows_replaced(self, parameter: nn.Parameter, rows: Sequence[int]) -> None:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from epo.learner.batch import Sequences, masked_mean
+from epo.learner.batch import Sequences
 from epo.models.actor_critic import ActorCritic, PolicyOutput
+from epo.ranks import ALONE, Ranks
 
 
 class PolicyAverage:
@@ -74,8 +75,12 @@ class PolicyAverage:
 
 
 def novelty(
-    model: ActorCritic, output: PolicyOutput, average: PolicyOutput, is_valid: Optional[Tensor]
+    model: ActorCritic,
+    output: PolicyOutput,
+    average: PolicyOutput,
+    is_valid: Optional[Tensor],
+    ranks: Ranks = ALONE,
 ) -> Tensor:
     """Return the mean KL(policy || average policy) [] over valid samples, nats, exact."""
     kl = model.distribution.exact_kl(output.mean, output.log_std, average.mean, average.log_std)
-    return masked_mean(kl, is_valid)
+    return ranks.mean(kl, is_valid)

@@ -14,10 +14,8 @@ from epo.learner.aggregation import Relabelled, draw_sources, relabel
 from epo.learner.batch import (
     SequenceBatch,
     append,
-    masked_mean,
     minibatch_spans,
     on_policy_batch,
-    standardize,
 )
 from epo.learner.clip import ClipSchedule, Standing
 from epo.learner.hooks import UpdateHook
@@ -29,6 +27,7 @@ from epo.learner.penalty import make_penalty
 from epo.learner.skipping import Skipping
 from epo.models.actor_critic import ActorCritic
 from epo.population.fitness import EpisodeReturns
+from epo.ranks import ALONE, Deal, Ranks, Share
 from epo.rollout.storage import Rollout
 
 
@@ -41,9 +40,10 @@ class PPO:
     Args:
         model: the shared actor-critic.
         cfg: PPO, its parts, aggregation and normaliser settings.
-        num_envs: N.
+        num_envs: environments here, N / W.
         seed: of the permutation of sequences and of the draw of followers.
         skips_nonfinite: leave minibatches out whose loss or gradient is not finite.
+        ranks: that learn together; each sees its own environments, and all take the same steps.
 
     Attributes:
         signals: name -> [] tensor, what the parts say of the last update; NaN is no value.
@@ -58,12 +58,15 @@ class PPO:
         num_envs: int,
         seed: int,
         skips_nonfinite: bool = False,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.model = model
+        self.ranks = ranks
         self.cfg = cfg.ppo
         self.aggregation = cfg.aggregation
         self.block = num_envs // model.num_agents
         device = model.log_std.device
+        self.deal = Deal(model.num_agents, num_envs, ranks, device)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.is_minibatch_timing = cfg.normalizer.timing == "minibatch"
         self.learning_rate = torch.tensor(
@@ -73,9 +76,9 @@ class PPO:
         self.skipping = Skipping(self.optimizer, device) if skips_nonfinite else None
         self.clip: ClipSchedule = make_clip_schedule(cfg, model)
         self.penalty = make_penalty(cfg.penalty, device)
-        self.objective = Objective(model, self.cfg, self.aggregation, self.penalty)
+        self.objective = Objective(model, self.cfg, self.aggregation, self.penalty, ranks)
         self.hooks: List[UpdateHook] = make_hooks(
-            cfg, self.objective, self.optimizer, num_envs, seed
+            cfg, self.objective, self.optimizer, self.deal, seed
         )
         self.frames = 0
         self.signals: Dict[str, Tensor] = {}
@@ -86,8 +89,8 @@ class PPO:
         """Learn from one rollout.
 
         Args:
-            rollout: of all environments; it is left as it is.
-            returns: of the episodes that ended in it; None: unknown.
+            rollout: of all environments here; it is left as it is.
+            returns: of the episodes that ended in it, on all ranks; None: unknown.
 
         Returns:
             name -> [] tensor on the device, all of them finite while training is sound.
@@ -96,10 +99,9 @@ class PPO:
         if self.skipping is not None:
             self.skipping.begin_update()
         update = self.begin(rollout, returns, means)
-        num_sequences = update.batch.num_sequences
-        order = self.draw_order(num_sequences)
-        spans = minibatch_spans(num_sequences, rollout.horizon, self.cfg)
-        minibatches = [order[start:end] for start, end in spans]
+        order = self.draw_order(update.num_sequences)
+        spans = minibatch_spans(update.num_sequences, rollout.horizon, self.cfg)
+        minibatches = self.deal.split(order, spans, update.drawn)
         kl_old = torch.zeros_like(self.learning_rate)
         for hook in self.hooks:
             hook.on_update_start(update)
@@ -110,11 +112,11 @@ class PPO:
         self.signals = self._signals(kl_old)
         if self.penalty is not None:
             self.penalty.end_update(kl_old)
-        self.frames += rollout.horizon * rollout.num_envs
+        self.frames += rollout.horizon * self.deal.num_envs
         if not self.is_minibatch_timing:
-            self.model.observation_normalizer.update(rollout.observation[:-1])
+            self.model.observation_normalizer.update(rollout.observation[:-1], self.ranks)
         skipped = {} if self.skipping is None else self.skipping.read()
-        return {**means.read(), "lr": self.learning_rate.clone(), **skipped}
+        return {**means.read(self.ranks), "lr": self.learning_rate.clone(), **skipped}
 
     def begin(
         self, rollout: Rollout, returns: Optional[EpisodeReturns], means: MetricMeans
@@ -122,21 +124,29 @@ class PPO:
         """Prepare what the update learns from, and decide on the clip range and a fixed step."""
         if self.cfg.schedule == "fixed":
             self.learning_rate.fill_(self.cfg.learning_rate)
-        extra = self._relabel(rollout, means)
+        drawn = self.draw_sources() if self._has_copies else None
+        extra = None if drawn is None else self._relabel(rollout, *drawn, means)
         own = rollout
         for hook in self.hooks:
             own = hook.shape(own)
         batch = self._prepare(own, extra, means)
         standing = self._standing(rollout, returns)
-        return Update(rollout, batch, extra, self.clip.begin_update(standing), standing)
+        clip, env_ids = self.clip.begin_update(standing), None if drawn is None else drawn[0]
+        num_sequences = self.deal.num_envs + (0 if env_ids is None else len(env_ids))
+        return Update(rollout, batch, extra, clip, standing, num_sequences, env_ids)
+
+    @property
+    def _has_copies(self) -> bool:
+        """Whether sequences are relabelled."""
+        return num_copies(self.model.num_agents, self.aggregation) > 0
 
     def _epoch(
-        self, update: Update, minibatches: List[Tensor], epoch: int, means: MetricMeans
+        self, update: Update, minibatches: List[Share], epoch: int, means: MetricMeans
     ) -> Tensor:
         """Pass over the batch once, adapt the step size and return the mean KL(old || new) []."""
         kl, kl_old = torch.zeros_like(self.learning_rate), torch.zeros_like(self.learning_rate)
         num: Union[int, Tensor] = 0  # minibatches that were not left out
-        for ids in minibatches:
+        for ids, update.num_present in minibatches:
             result = self.step(update, ids, epoch)
             for hook in self.hooks:
                 hook.on_minibatch_end(update, result)
@@ -153,16 +163,19 @@ class PPO:
         return kl_old / num
 
     def step(self, update: Update, ids: Tensor, epoch: int) -> StepResult:
-        """Take one optimiser step on the sequences `ids` [B] of the batch."""
+        """Take one optimiser step on the sequences `ids` [B'] of the batch; all ranks take it."""
         batch = update.batch
         if self.is_minibatch_timing and epoch == 0:
-            self.model.observation_normalizer.update(update.sequences(ids).observation)
+            seen = update.sequences(ids).observation
+            self.model.observation_normalizer.update(seen, self.ranks)
         found = self.objective.evaluate(update, ids)
         loss = found.loss
         for hook in self.hooks:
             loss = hook.add_to_loss(update, ids, found, loss)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # pyright: ignore[reportUnknownMemberType]
+        kl = self._mean_kl(found.terms.kl.detach(), batch.is_off_policy[ids], epoch)
+        self.ranks.add_gradients(self.model.parameters())
         grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.max_grad_norm)
         is_fine = None if self.skipping is None else self.skipping.look(loss, grad_norm)
         self.optimizer.step()  # pyright: ignore[reportUnknownMemberType]
@@ -171,22 +184,21 @@ class PPO:
             mean = torch.where(is_fine, mean, batch.mean[:, ids])
             log_std = torch.where(is_fine, log_std, batch.log_std[ids])
         batch.mean[:, ids], batch.log_std[ids] = mean, log_std
-        kl = self._mean_kl(found.terms.kl.detach(), batch.is_off_policy[ids], epoch)
         kl_old = found.kl_old.detach()
         return StepResult(ids, found.terms, loss.detach(), kl, kl_old, grad_norm, is_fine)
 
     def _mean_kl(self, kl: Tensor, is_off_policy: Tensor, epoch: int) -> Tensor:
         if self.aggregation.kl_reference == "exclude" and epoch == 0:
             own = (~is_off_policy).to(kl.dtype).expand_as(kl)
-            return (kl * own).sum() / own.sum().clamp(min=1.0)
-        return kl.mean()
+            return self.ranks.ratio((kl * own).sum(), own.sum(), 1.0)
+        return self.ranks.mean(kl)
 
     @torch.no_grad()
     def _standing(self, rollout: Rollout, returns: Optional[EpisodeReturns]) -> Standing:
         """Return what schedules go by; the leader's block is the last one."""
         mean, log_std = rollout.mean[:, -self.block :], rollout.log_std[-1]
         is_valid = None if rollout.is_valid is None else rollout.is_valid[:, -self.block :]
-        entropy = masked_mean(self.model.distribution.entropy(mean, log_std), is_valid)
+        entropy = self.ranks.mean(self.model.distribution.entropy(mean, log_std), is_valid)
         if returns is None:
             return Standing(self.frames, entropy, torch.full_like(entropy, math.nan))
         return Standing(self.frames, entropy, returns.mean()[-1])
@@ -200,15 +212,18 @@ class PPO:
             signals.update(hook.metrics())
         return signals
 
-    def _relabel(self, rollout: Rollout, means: MetricMeans) -> Optional[Relabelled]:
-        if num_copies(self.model.num_agents, self.aggregation) == 0:
-            return None
-        env_ids, agent = self.draw_sources()
+    def _relabel(
+        self, rollout: Rollout, env_ids: Tensor, agent: Tensor, means: MetricMeans
+    ) -> Relabelled:
+        """Value those of the drawn sequences [S'] that are here as their learners' [S']."""
+        env_ids, agent = self.deal.keep(env_ids, agent)
         extra = relabel(rollout, self.model, env_ids, agent, self.aggregation, self.cfg.gamma)
         # Effective share of the samples under importance weights m: (sum m)^2 / (n sum m^2).
         m = extra.importance
         means.add("importance/mean", m)
-        means.add("importance/ess", m.sum().square() / (m.numel() * m.square().sum()))
+        parts = torch.stack([m.sum(), m.square().sum(), m.new_full((), m.numel())])
+        total, square, num = self.ranks.sum(parts).unbind()
+        means.add("importance/ess", total.square() / (num * square))
         log_std = rollout.log_std[rollout.agent[env_ids]]
         behaviour = (rollout.mean[:, env_ids], log_std)
         learner = (extra.learner_mean, extra.learner_log_std)
@@ -220,26 +235,27 @@ class PPO:
         self, rollout: Rollout, extra: Optional[Relabelled], means: MetricMeans
     ) -> SequenceBatch:
         own = on_policy_batch(rollout, self.cfg.gamma, self.cfg.gae_lambda)
-        residual = (own.target - own.value).var() / own.target.var().clamp(min=1e-12)
+        residual = self.ranks.variance(own.target - own.value)
+        residual = residual / self.ranks.variance(own.target).clamp(min=1e-12)
         means.add("explained_variance", 1.0 - residual)
         means.add("return/mean", own.target)
         batch = append(own, extra)
-        means.add("advantage/std", batch.advantage.std())
+        means.add("advantage/std", self.ranks.variance(batch.advantage).sqrt())
         is_valid = None if rollout.is_valid is None else rollout.is_valid[:, batch.env_ids]
         if is_valid is not None:  # Mask invalid steps out of the return.
             batch.target = torch.where(is_valid, batch.target, batch.value)
-        batch.advantage = standardize(batch.advantage, is_valid)
+        batch.advantage = self.ranks.standardize(batch.advantage, is_valid)
         self._normalize_values(batch)
         return batch
 
     def _normalize_values(self, batch: SequenceBatch) -> None:
-        normalizer = self.model.value_normalizer
+        normalizer, ranks = self.model.value_normalizer, self.ranks
         if self.is_minibatch_timing:
-            normalizer.update(batch.value.unsqueeze(-1))
+            normalizer.update(batch.value.unsqueeze(-1), ranks)
             batch.value = self.model.normalize_value(batch.value)
-            normalizer.update(batch.target.unsqueeze(-1))
+            normalizer.update(batch.target.unsqueeze(-1), ranks)
         else:
-            normalizer.update(batch.target.unsqueeze(-1))
+            normalizer.update(batch.target.unsqueeze(-1), ranks)
             batch.value = self.model.normalize_value(batch.value)
         batch.target = self.model.normalize_value(batch.target)
 
@@ -255,7 +271,7 @@ class PPO:
         means.add("kl", result.kl, is_fine)
         means.add("kl/on_policy", terms.kl, _both(~is_off_policy, is_fine))
         means.add("clip_fraction/on_policy", is_clipped, _both(~is_off_policy, is_fine))
-        if num_copies(self.model.num_agents, self.aggregation):
+        if self._has_copies:
             means.add("kl/off_policy", terms.kl, _both(is_off_policy, is_fine))
             means.add("clip_fraction/off_policy", is_clipped, _both(is_off_policy, is_fine))
 
@@ -267,8 +283,9 @@ class PPO:
         return torch.randperm(num_sequences, generator=self.generator, device=device)
 
     def draw_sources(self):
-        """Return env_ids [S'] and learning agents [S'] of this update's off-policy data."""
-        return draw_sources(self.model.num_agents, self.block, self.aggregation, self.generator)
+        """Return env_ids [S'] and learning agents [S'] of the off-policy data of all ranks."""
+        block = self.deal.block
+        return draw_sources(self.model.num_agents, block, self.aggregation, self.generator)
 
     def reset_moments(self, parameter: nn.Parameter, rows: Sequence[int]) -> None:
         """Reset optimiser and hooks for rows of `parameter` that belong to new agents."""

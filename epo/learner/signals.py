@@ -7,8 +7,8 @@ from typing import Dict, Optional, Sequence
 import torch
 from torch import Tensor
 
-from epo.learner.batch import masked_mean
 from epo.learner.losses import Bound, PPOTerms
+from epo.ranks.alone import masked_mean
 
 _COUNTS = (
     "samples",
@@ -22,6 +22,8 @@ _COUNTS = (
     "clipped",
 )
 _SUMS = ("kl_exact", "kl_k3", "excess", "square", "gain")
+NUM_SUMS = len(_COUNTS) + len(_SUMS)
+"""Length of `sample_sums`."""
 
 
 def sample_sums(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from epo.ranks import ALONE, Ranks
+
 
 class RunningNormalizer(nn.Module):
     """Normalise vectors by the mean and variance of everything seen so far.
@@ -36,16 +38,18 @@ class RunningNormalizer(nn.Module):
         self.register_buffer("count", torch.ones((), dtype=torch.float64))
 
     @torch.no_grad()
-    def update(self, x: Tensor) -> None:
+    def update(self, x: Tensor, ranks: Ranks = ALONE) -> None:
         """Merge a batch `x` [..., D] of at least two vectors into the statistics.
 
         A batch whose mean or variance is not finite changes nothing.
+
+        Args:
+            x: this rank's part of the batch.
+            ranks: that share the statistics.
         """
         if not self.is_enabled:
             return
-        flat = x.reshape(-1, x.shape[-1])
-        num = flat.shape[0]
-        batch_var, batch_mean = (moment.double() for moment in torch.var_mean(flat, dim=0))
+        num, batch_mean, batch_var = ranks.moments(x.reshape(-1, x.shape[-1]))
         total = self.count + num
         delta = batch_mean - self.mean
         # M2 = var_a n_a + var_b n_b + delta^2 n_a n_b / (n_a + n_b)

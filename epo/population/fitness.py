@@ -265,7 +265,7 @@ class FitnessTracker:
         num_envs = torch.full_like(self._window[:1], self.envs_per_agent)
         return summarise(reduce(torch.cat([self._window, moments, num_envs])))
 
-    def block_means(self) -> Dict[str, Tensor]:
+    def block_means(self, reduce: Callable[[Tensor], Tensor] = identity) -> Dict[str, Tensor]:
         """Return each metric's mean [K] over every agent's own environments.
 
         An environment counts with its last finished episode, and not before the first; NaN
@@ -273,21 +273,30 @@ class FitnessTracker:
 
         Source: EPO repository, the `successes` curve. Deviates: there an environment counts with
         0 before its first episode, which lets every curve rise from 0 whatever is learned.
+
+        Args:
+            reduce: sums a tensor over the processes of a distributed run.
         """
         if not self._names:
             return {}
         blocks = self._last.view(len(self._names), self.num_agents, self.envs_per_agent)
         has_ended = blocks[self._names.index("episode_length")] > 0.0  # an episode of any gene
         total = torch.where(has_ended, blocks, 0.0).double().sum(dim=-1)
-        return dict(zip(self._names, (total / has_ended.sum(dim=-1)).unbind()))  # 0 / 0 = NaN
+        count = has_ended.sum(dim=-1).double()
+        *total, count = reduce(torch.cat([total, count.unsqueeze(0)])).unbind()
+        return {name: value / count for name, value in zip(self._names, total)}  # 0 / 0 = NaN
 
     def known_counts(self) -> Tensor:
         """Count, per agent [K], the environments that ended an episode of its gene."""
         return self._is_known.view(self.num_agents, self.envs_per_agent).sum(dim=-1)
 
-    def take_returns(self) -> EpisodeReturns:
-        """Return the returns of the episodes that ended since the last call."""
-        taken, self._returns = self._returns, torch.zeros_like(self._returns)
+    def take_returns(self, reduce: Callable[[Tensor], Tensor] = identity) -> EpisodeReturns:
+        """Return the returns of the episodes that ended since the last call.
+
+        Args:
+            reduce: sums a tensor over the processes of a distributed run.
+        """
+        taken, self._returns = reduce(self._returns), torch.zeros_like(self._returns)
         return EpisodeReturns(taken[0], taken[1])
 
     def start_window(self, replaced: Optional[Tensor] = None) -> None:

@@ -11,6 +11,7 @@ from epo.config import PPOCfg
 from epo.envs import Step, VecEnv
 from epo.models.actor_critic import PolicyOutput
 from epo.models.distribution import Distribution
+from epo.ranks import ALONE, Deal, Ranks
 from epo.rollout.storage import Rollout, allocate_rollout
 from epo.stopwatch import Stopwatch
 
@@ -65,6 +66,7 @@ class Collector:
         seed: of the action noise.
         stopwatch: gets the time of the environments as section `sim`.
         with_step_memory: keep the LSTM state of every step in the rollout.
+        ranks: that collect together; each draws the noise of all and takes that of its own.
 
     Attributes:
         scalars: name -> [] tensor, state of the task after the last control step.
@@ -82,6 +84,7 @@ class Collector:
         seed: int,
         stopwatch: Stopwatch,
         with_step_memory: bool = False,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.env = env
         self.model = model
@@ -90,6 +93,7 @@ class Collector:
         self.stopwatch = stopwatch
         num_envs, device = env.spec.num_envs, env.device
         block = num_envs // model.num_agents
+        self.deal = Deal(model.num_agents, num_envs, ranks, device)
         self.agent = torch.arange(num_envs, device=device) // block
         self.generator = torch.Generator(device).manual_seed(seed)
         self.scalars: Dict[str, Tensor] = {}
@@ -182,7 +186,8 @@ class Collector:
 
     def draw_noise(self, like: Tensor) -> Tensor:
         """Return the action noise of policies `like` [N, D]."""
-        return self.model.distribution.noise(like, self.generator)
+        noise = self.model.distribution.noise(self.deal.like_all(like), self.generator)
+        return self.deal.rows(noise)
 
     def state_dict(self) -> Dict[str, Any]:
         """Observation, memory and noise generator between two rollouts."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from epo.config import ConfigError
 from epo.envs import ClockedEnv, VecEnv
+from epo.ranks import ALONE, Deal, Ranks
 
 
 def draw_clocks(
@@ -36,13 +37,14 @@ def draw_clocks(
     return elapsed.clamp(max=time_limit - 1).flatten()  # against rounding up to H
 
 
-def stagger(env: VecEnv, num_agents: int, seed: int) -> None:
+def stagger(env: VecEnv, num_agents: int, seed: int, ranks: Ranks = ALONE) -> None:
     """Let the first episodes of a new run begin late; call it before the first `reset`.
 
     Args:
         env: of the run.
         num_agents: K.
         seed: of these draws alone.
+        ranks: of the run; each takes the clocks of its own environments.
 
     Raises:
         ConfigError: if the clock of this task cannot be set.
@@ -51,5 +53,6 @@ def stagger(env: VecEnv, num_agents: int, seed: int) -> None:
         way_out = f"the clock of {env.spec.name} cannot be set; use staggered_starts=false"
         raise ConfigError("staggered_starts", "true", way_out)
     generator = torch.Generator().manual_seed(seed)
-    elapsed = draw_clocks(env.spec.num_envs, num_agents, env.time_limit, generator)
+    deal = Deal(num_agents, env.spec.num_envs, ranks, torch.device("cpu"))
+    elapsed = deal.rows(draw_clocks(deal.num_envs, num_agents, env.time_limit, generator))
     env.start_late(elapsed.to(env.device))

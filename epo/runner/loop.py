@@ -8,12 +8,14 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
+import torch
 from torch import Tensor
 
 from epo.config import Config, ConfigError
 from epo.envs import EnvSpec, VecEnv
 from epo.learner.skipping import IN_A_ROW, SKIPPED
 from epo.population import FitnessTracker
+from epo.ranks import ALONE, Ranks
 from epo.record.names import agent_fitness
 from epo.record.recorder import Recorder
 from epo.runner.guard import check_finite, check_skipped
@@ -33,6 +35,7 @@ class Loop(ABC):
         cfg: validated and resolved configuration (`num_agents` is an int).
         env: the environments.
         recorder: where the numbers go.
+        ranks: that train together; this process holds its part of the environments.
 
     Attributes:
         scalars: name -> [] tensor, state of the task after the last control step.
@@ -44,8 +47,9 @@ class Loop(ABC):
 
     optimizer_group = "algo.ppo"
 
-    def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder) -> None:
+    def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder, ranks: Ranks = ALONE) -> None:
         self.cfg = cfg
+        self.ranks = ranks
         self.env = env
         self.recorder = recorder
         self.stopwatch = Stopwatch(env.device)
@@ -171,10 +175,11 @@ class Loop(ABC):
         """Run one iteration and return its row of numbers."""
         metrics, watched = self.advance(), self.watched()
         snapshot = transfer(
-            {**metrics, **watched},
-            self.scalars,
-            self.tracker.snapshot(),
-            self.tracker.block_means(),
+            {**metrics, **self.ranks.totals(watched)},
+            self.ranks.average(self.scalars),
+            self.tracker.snapshot(self.ranks.sum),
+            self.tracker.block_means(self.ranks.sum),
+            self.ranks.agree,
         )
         last = RunFolder(Path(str(self.cfg.run_dir))).last
         numbers = snapshot.metrics
@@ -201,13 +206,15 @@ class Loop(ABC):
         # From the end of the last iteration: recording and checkpoints count as well.
         now = time.perf_counter()
         elapsed, self._last_end = now - self._last_end, now
-        self.wall_s += elapsed
+        wall_s = torch.tensor(self.wall_s + elapsed, dtype=torch.float64)
+        self.wall_s = float(self.ranks.agree(wall_s))  # a limit is reached by all at once
         return {
             "wall_s": self.wall_s,
             "fps": self.frames_per_iteration / elapsed,
             "sim_s": seconds["sim"],
             "learn_s": seconds["learn"],
             "act_s": seconds["rollout"] - seconds["sim"],
+            **self.ranks.seconds(),
         }
 
     def _row(self, snapshot: Snapshot) -> Dict[str, float]:

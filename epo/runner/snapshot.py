@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple
+from typing import Callable, Dict, NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,9 +44,18 @@ def transfer(
     scalars: Dict[str, Tensor],
     fitness: Fitness,
     blocks: Dict[str, Tensor],
+    to_host: Callable[[Tensor], Tensor] = Tensor.cpu,
 ) -> Snapshot:
-    """Bring everything to the host in one copy: the sync point of an iteration."""
-    host = pack(metrics, scalars, fitness, blocks).cpu()
+    """Bring everything to the host in one copy: the sync point of an iteration.
+
+    Args:
+        metrics: see `Snapshot`, [] each on the device.
+        scalars: likewise.
+        fitness: of all agents.
+        blocks: metric -> [K].
+        to_host: makes the copy; on several ranks it is that of rank 0 on all of them.
+    """
+    host = to_host(pack(metrics, scalars, fitness, blocks))
     named = {**metrics, **scalars}
     num_agents = fitness.fitness.shape[0]
     values = dict(zip(named, host[: len(named)].tolist()))

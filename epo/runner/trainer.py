@@ -20,6 +20,7 @@ from epo.population import Evolution, gene_distance
 from epo.population.fitness import EpisodeReturns, Fitness
 from epo.population.genes import gene_row
 from epo.population.settings import trains_genes
+from epo.ranks import ALONE, Ranks
 from epo.record.names import FRAMES_TO_GENERATION
 from epo.record.recorder import Recorder
 from epo.rollout.collector import Collector
@@ -69,10 +70,11 @@ class Trainer(Loop):
         cfg: validated and resolved configuration (`num_agents` is an int).
         env: the environments.
         recorder: where the numbers go.
+        ranks: that train together.
     """
 
-    def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder) -> None:
-        super().__init__(cfg, env, recorder)
+    def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder, ranks: Ranks = ALONE) -> None:
+        super().__init__(cfg, env, recorder, ranks)
         num_agents, algo = int(cfg.num_agents), cfg.algo
         self.model = build_model(algo, env, num_agents, cfg.seed, cfg.precision)
         self.collector = Collector(
@@ -83,6 +85,7 @@ class Trainer(Loop):
             seed=derive_seed(cfg.seed, "action noise"),
             stopwatch=self.stopwatch,
             with_step_memory=algo.aggregation.hidden == "stored" and num_agents > 1,
+            ranks=ranks,
         )
         self.learner = PPO(
             self.model,
@@ -90,6 +93,7 @@ class Trainer(Loop):
             env.spec.num_envs,
             seed=derive_seed(cfg.seed, "learner"),
             skips_nonfinite=cfg.guard.on_nonfinite == "skip",
+            ranks=ranks,
         )
         if cfg.compile:
             self.learner.objective.compile()
@@ -106,7 +110,7 @@ class Trainer(Loop):
     @property
     def frames_per_iteration(self) -> int:
         """Return N T."""
-        return self.env.spec.num_envs * self.cfg.algo.ppo.horizon
+        return self.ranks.size * self.env.spec.num_envs * self.cfg.algo.ppo.horizon
 
     def advance(self) -> Dict[str, Tensor]:
         """Collect one rollout and learn from it."""
@@ -122,7 +126,7 @@ class Trainer(Loop):
 
     def collect(self) -> Tuple[Rollout, Optional[EpisodeReturns]]:
         """Collect what the update learns from."""
-        return self.collector.collect(), self.tracker.take_returns()
+        return self.collector.collect(), self.tracker.take_returns(self.ranks.sum)
 
     def watched(self) -> Dict[str, Tensor]:
         """Watch what the task gave, and the statistics that it is normalised by."""

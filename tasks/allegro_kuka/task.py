@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -129,6 +129,7 @@ class AllegroKuka:
         self.terms = torch.zeros(len(rewards.TERMS), sim.num_envs, device=self.device)
         self.episode = episode.begin(sim.num_envs, 4 * cfg.num_arms, self.device)
         self.curriculum = curriculum.begin(cfg.curriculum, self.device)
+        self._across: Optional[Callable[[Tensor], Tensor]] = None
         threshold = torch.full((sim.num_envs,), cfg.reward.lift_threshold_m, device=self.device)
         self.reward_parameters = {"lift_threshold_m": threshold}
         self._late: Optional[Tensor] = None
@@ -231,6 +232,10 @@ class AllegroKuka:
         """Let an agent's curriculum continue where `agent_state` was taken."""
         self.curriculum = curriculum.put(self.curriculum, agent, state)
 
+    def pool(self, across: Callable[[Tensor], Tensor]) -> None:
+        """Let the curriculum follow the successes on all ranks."""
+        self._across = across
+
     def state_dict(self) -> Dict[str, Any]:
         """Everything that changes: bookkeeping, curriculum, random numbers and physics."""
         return {
@@ -275,6 +280,8 @@ class AllegroKuka:
         """Count the step; the curriculum sees the episodes that ended before it."""
         successes = self.episode.previous_successes
         successes = curriculum.per_block(successes, self.curriculum.tolerance.numel())
+        if self._across is not None:
+            successes = self._across(successes)
         self.curriculum = curriculum.advance(self.curriculum, successes, self.cfg.curriculum)
         return replace(self.episode, progress=self.episode.progress + 1)
 

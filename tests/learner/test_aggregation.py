@@ -96,7 +96,7 @@ def test_data_set_and_statistics_equal_the_original(net):
         sources = case.sources(choice)
         learner.draw_sources = lambda sources=sources: sources  # type: ignore[method-assign]
         means = MetricMeans()
-        batch = learner._prepare(rollout, learner._relabel(rollout, means), means)
+        batch = learner._prepare(rollout, learner._relabel(rollout, *sources, means), means)
         found = {
             "agent": batch.agent.expand(rollout.horizon, -1),
             "off_policy": batch.is_off_policy.expand(rollout.horizon, -1),

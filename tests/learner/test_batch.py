@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from epo.config import PPOCfg
-from epo.learner.batch import minibatch_spans, on_policy_batch, standardize
+from epo.learner.batch import minibatch_spans, on_policy_batch
+from epo.ranks import ALONE
 from tests.learner.small_run import small_cfg, small_run
 
 
@@ -34,7 +35,7 @@ def test_advantage_is_standardised_over_the_whole_set_with_the_unbiased_deviatio
     # mean 2; squares 1 + 1 + 9 + 9 = 20, unbiased variance 20 / 3, deviation 2.5820
     advantage = torch.tensor([[1.0, 3.0], [5.0, -1.0]])
     expected = torch.tensor([[-0.3873, 0.3873], [1.1619, -1.1619]])
-    torch.testing.assert_close(standardize(advantage), expected, rtol=0.0, atol=1e-4)
+    torch.testing.assert_close(ALONE.standardize(advantage), expected, rtol=0.0, atol=1e-4)
 
 
 def test_on_policy_batch_leaves_the_rollout_alone():
@@ -53,11 +54,11 @@ def test_on_policy_batch_leaves_the_rollout_alone():
 def test_standardize_ignores_what_is_not_valid():
     advantage = torch.tensor([[1.0, 100.0, 3.0, 5.0]], dtype=torch.float64)
     is_valid = torch.tensor([[True, False, True, True]])
-    expected = standardize(torch.tensor([[1.0, 3.0, 5.0]], dtype=torch.float64))
-    torch.testing.assert_close(standardize(advantage, is_valid)[is_valid], expected[0])
+    expected = ALONE.standardize(torch.tensor([[1.0, 3.0, 5.0]], dtype=torch.float64))
+    torch.testing.assert_close(ALONE.standardize(advantage, is_valid)[is_valid], expected[0])
 
 
 def test_standardize_of_all_valid_is_the_plain_one():
     advantage = torch.randn(5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    found = standardize(advantage, torch.ones(5, 7, dtype=torch.bool))
-    torch.testing.assert_close(found, standardize(advantage))
+    found = ALONE.standardize(advantage, torch.ones(5, 7, dtype=torch.bool))
+    torch.testing.assert_close(found, ALONE.standardize(advantage))

@@ -12,11 +12,11 @@ from torch import Tensor
 from epo.config import AdversaryCfg, AwacCfg, ConfigError, CpoCfg
 from epo.learner import adversary as adversary_module
 from epo.learner.adversary import Adversary
-from epo.learner.batch import standardize
 from epo.learner.cpo import Cloning, KLConstraint, clone_weight
 from epo.learner.hooks import UpdateHook
 from epo.learner.metrics import MetricMeans
 from epo.models.distribution import Categorical, DiagonalGaussian
+from epo.ranks import ALONE
 from epo.validation import validate
 from tests.composed import composed
 from tests.learner.small_run import SmallRun, genes_of, gradient_of, small_cfg, small_run
@@ -70,7 +70,7 @@ def test_constraint_is_the_log_ratio_before_the_update(kind: str):
     run = cpo_run(kind, lambda_kl=0.3)
     update = prepared(run)
     rollout, batch = update.rollout, update.batch
-    plain = standardize(batch.raw_advantage)
+    plain = ALONE.standardize(batch.raw_advantage)
     for env in (0, 5, 7):
         ratio = log_prob(run, rollout, env, K - 1) - log_prob(run, rollout, env, env // E)
         torch.testing.assert_close(batch.advantage[:, env], plain[:, env] + 0.3 * ratio)
@@ -114,6 +114,7 @@ def test_every_follower_clones_the_leaders_block_once_per_epoch(ratio: float):
     for ids in order.split(5):
         found = run.learner.objective.evaluate(update, ids)
         seen.clear()
+        update.num_present = len(ids)
         hook.add_to_loss(update, ids, found, found.loss)
         run.model.forward = recording  # type: ignore[method-assign]
     run.model.forward = forward  # type: ignore[method-assign]
@@ -132,6 +133,7 @@ def test_cloning_is_the_weighted_likelihood_of_the_leaders_actions(kind: str):
     update, hook = prepared(run), hook_of(run, Cloning)
     rollout, total = update.rollout, update.batch.num_sequences
     ids = torch.arange(total)
+    update.num_present = total
     found = run.learner.objective.evaluate(update, ids)
     loss = hook.add_to_loss(update, ids, found, found.loss)
     raw, density = [], []
@@ -139,7 +141,7 @@ def test_cloning_is_the_weighted_likelihood_of_the_leaders_actions(kind: str):
         raw.append(one_step_advantage(run, rollout, env, agent))
         density.append(log_prob(run, rollout, env, agent))
     joined = torch.cat([update.batch.raw_advantage, torch.stack(raw, dim=1)], dim=1)
-    advantage = standardize(joined)[:, total:]
+    advantage = ALONE.standardize(joined)[:, total:]
     weight = (advantage / 0.5).exp().clamp(max=3.0)
     # All 8 sequences (2 followers x 4 of the leader) at their share beside the total's.
     expected = -0.1 * (weight * torch.stack(density, dim=1)).mean() * 8 / total
@@ -172,6 +174,7 @@ def test_cloning_moves_followers_and_no_critic():
     run = cpo_run(awac=AwacCfg(beta=1.0))
     update, hook = prepared(run), hook_of(run, Cloning)
     ids = torch.arange(update.batch.num_sequences)
+    update.num_present = len(ids)
     found = run.learner.objective.evaluate(update, ids)
     run.learner.optimizer.zero_grad(set_to_none=True)
     zero = found.loss.detach() * 0.0

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from epo.config import PenaltyCfg
-from epo.learner.batch import masked_mean
 from epo.learner.losses import ppo_terms
 from epo.learner.penalty import KLPenalty, adapt_coef, make_penalty
 from epo.learner.signals import penalty_share, sample_means, sample_sums
@@ -96,7 +95,7 @@ def example(old, new, advantage, eps):
 
 def objective(terms, beta):
     """What is maximised."""
-    loss = masked_mean(terms.surrogate, None)
+    loss = terms.surrogate.mean()
     return -(loss + KLPenalty(PenaltyCfg(kind="fixed", coef=beta), CPU).loss(terms.kl_old.mean()))
 
 

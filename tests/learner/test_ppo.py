@@ -271,7 +271,7 @@ def test_effective_sample_share_by_hand():
     # m = exp(leader - behaviour): 1 in half of the copies, 3 in the others
     rollout.log_prob[:, :4] = extra.log_prob - torch.tensor([1.0, 3.0, 1.0, 3.0]).log()
     means = MetricMeans()
-    run.learner._relabel(rollout, means)
+    run.learner._relabel(rollout, *run.learner.draw_sources(), means)
     found = means.read()
     assert found["importance/mean"].item() == pytest.approx(2.0, rel=1e-5)
     # (1 + 3 + 1 + 3)^2 / (4 (1 + 9 + 1 + 9)) = 64 / 80
