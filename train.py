@@ -11,6 +11,7 @@ from epo.cli import environment, sweep
 from epo.cli.compose import one_line_errors, typed
 from epo.cli.guidance import HELP_FLAGS, help_text
 from epo.terminal import guard_streams
+from epo.world import settle
 
 
 @hydra.main(version_base="1.3", config_path=str(environment.CONFIG_DIR), config_name="config")
@@ -25,6 +26,7 @@ def job(cfg: DictConfig) -> None:
 
 if __name__ == "__main__":
     guard_streams()
+    settle()
     environment.register()
     with one_line_errors():
         if HELP_FLAGS & set(sys.argv[1:]):

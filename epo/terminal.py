@@ -26,6 +26,8 @@ _IN_ASCII = str.maketrans(
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EAGAIN, errno.EINTR)
 """Errors that may be over at the next line; after any other the stream is gone for good."""
 
+_is_muted = False
+
 
 class Output(io.TextIOWrapper):
     """A text stream that takes everything; what it cannot write is lost, and that is said once.
@@ -98,6 +100,13 @@ def guard_streams(is_silent: bool = False) -> None:
         setattr(sys, name, Output(descriptor, old, is_silent))
 
 
+def mute() -> None:
+    """Lose all text from now on, but for what goes to a stream by name: another process speaks."""
+    global _is_muted
+    _is_muted = True
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
+
+
 def say(*lines: str, is_error: bool = False, stream: Optional[TextIO] = None) -> None:
     """Print lines at once, to stdout, stderr or another stream; never raise.
 
@@ -106,6 +115,8 @@ def say(*lines: str, is_error: bool = False, stream: Optional[TextIO] = None) ->
         is_error: print to stderr.
         stream: instead of both.
     """
+    if _is_muted and stream is None:
+        return
     target = stream or (sys.stderr if is_error else sys.stdout)
     text = "".join(f"{line}\n" for line in lines)
     try:

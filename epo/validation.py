@@ -17,11 +17,13 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tupl
 
 from epo.config import AlgoCfg, Config, ConfigError
 from epo.config.batch import check_batch
+from epo.config.devices import ALL, check_dealt, check_devices, check_here, num_ranks
 from epo.config.parts import check_parts
 from epo.config.pbt import check_pbt, is_files
 from epo.config.pql import check_pql
 from epo.config.rl_games import check_rl_games
 from epo.config.rules import CHOICES, RANGES
+from epo.world import find_world
 
 ENVS_ON_CUDA = 24_576
 """Environments of the published runs (AK)."""
@@ -69,6 +71,7 @@ def validate(cfg: Config) -> None:
     for check in TRAINER_CHECKS[cfg.algo.trainer]:
         check(cfg)
     _check_device_name(cfg.device)
+    check_devices(cfg)
     _check_networks(cfg)
     _check_paths(cfg)
     if cfg.record.eval_frames and cfg.engine.name == "isaacgym":
@@ -104,12 +107,19 @@ def resolve(cfg: Config, devices: Sequence[str] = ("cuda", "cpu")) -> Tuple[Conf
         choices.append(f"device={cfg.device} (auto: {found})")
     elif kind == "cuda":
         _check_cuda(cfg.device, num_devices)
+    num_here = num_devices if cfg.device.startswith("cuda") else granted_cores()
+    check_here(cfg.devices, cfg.device.partition(":")[0], num_here)
+    size = num_ranks(cfg.devices, num_here)
+    if cfg.devices == ALL:
+        cfg.devices = num_here
+        choices.append(f"devices={num_here} (all)")
     if cfg.num_agents == "auto":
         cfg.num_agents = _num_agents(cfg)
         choices.append(f"num_agents={cfg.num_agents} (auto: algo={cfg.algo.name})")
     if cfg.num_envs == "auto":
-        cfg.num_envs, reason = _auto_num_envs(cfg)
+        cfg.num_envs, reason = _auto_num_envs(cfg, cfg.num_agents * size)
         choices.append(f"num_envs={cfg.num_envs} (auto: {reason})")
+    check_dealt(cfg.num_envs, cfg.num_agents, size)
     if cfg.algo.ppo.bootstrap_truncated is None:
         cfg.algo.ppo.bootstrap_truncated = getattr(cfg.task, "hides_clock", False)
         if cfg.algo.ppo.bootstrap_truncated and cfg.algo.trainer != "pql":  # which always does
@@ -146,16 +156,15 @@ def get(cfg: Any, name: str) -> Any:
     return reduce(getattr, name.split("."), cfg)
 
 
-def _auto_num_envs(cfg: Config) -> Tuple[int, str]:
-    """Choose N, a multiple of K, and say why; a task may know how many a core can step."""
-    num_agents = cfg.num_agents
+def _auto_num_envs(cfg: Config, unit: int) -> Tuple[int, str]:
+    """Choose N, a multiple of `unit`, and say why; a task may know how many a core can step."""
     per_core = getattr(cfg.task, "envs_per_core", ENVS_PER_CORE if cfg.device == "cpu" else None)
     if per_core is None:
         most, reason = ENVS_ON_CUDA, "as published"
     else:
-        cores = granted_cores()
+        cores = granted_cores() * (1 if find_world() is None else num_ranks(cfg.devices, 0))
         most, reason = min(ENVS_ON_CUDA, per_core * cores), f"{cores} CPU cores"
-    return max(most // num_agents, 1) * num_agents, reason
+    return max(most // unit, 1) * unit, reason
 
 
 def _auto_precision(cfg: Config) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Optional, Sequence, Tuple
@@ -14,10 +15,12 @@ import epo.config
 from epo.cli import compose
 from epo.cli.guidance import before
 from epo.config import Config, ConfigError
+from epo.config.devices import num_ranks, rank_device
 from epo.config.interface import check_interface
 from epo.config.staggered import check_staggered
 from epo.terminal import say
 from epo.validation import resolve, validate
+from epo.world import find_world
 from tasks import registry
 
 if TYPE_CHECKING:
@@ -108,11 +111,21 @@ def train(cfg: Config) -> int:
     """
     cfg, choices = ready(cfg)
     check_learnable(cfg)
+    size = num_ranks(cfg.devices, 0)
+    if size > 1 and find_world() is None:
+        from epo.ranks.launch import launch
+
+        return launch(size, sys.argv)
     print(*choices, *before(cfg, sys.argv), sep="\n", flush=True)
     # Imports torch: what came before answered at once.
+    import torch
+
+    from epo.ranks.join import joined
     from epo.runner.run import run
 
-    return run(cfg, make_learnable, registry.of(cfg.task).is_drawn)
+    device, is_drawn = rank_device(cfg), registry.of(cfg.task).is_drawn
+    with joined(torch.device(device), cfg.guard.rank_timeout_s) as ranks:
+        return run(cfg, lambda part: make_learnable(replace(part, device=device)), is_drawn, ranks)
 
 
 def make_learnable(cfg: Config) -> VecEnv:

@@ -140,6 +140,9 @@ class Config:
     """Seed of networks, tasks and genes."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:<index>`."""
+    devices: Any = 1
+    """Processes (ranks) that train together on this machine, one per device: a number, `all`, or
+    indices such as `[0,3]`; on a CPU they share its cores (docs/multi_gpu.md)."""
     precision: str = "auto"
     """Of the networks' products: `fp32`, `bf16` (heads, losses and optimiser stay float32), or
     `auto`: `bf16` where the processor multiplies it. PQL and rl_games: `fp32`."""

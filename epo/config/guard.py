@@ -20,3 +20,6 @@ class GuardCfg:
     """With `skip`: stop after more minibatches in a row than this."""
     max_rollout_mb: int = 512
     """Largest rollout that is written to the folder of a failure, MB."""
+    rank_timeout_s: float = 600.0
+    """Where several ranks train (`devices`): one that the others wait for longer than this hangs,
+    and the run ends, s. Longer than a checkpoint takes to write, or an evaluation."""

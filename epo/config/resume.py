@@ -17,6 +17,8 @@ RESUME: Mapping[str, str] = {
     "record": FREE,
     "guard": FREE,
     "device": FREE,
+    # On another number of ranks new episodes begin.
+    "devices": FREE,
     "max_frames": FREE,
     "max_iterations": FREE,
     "max_minutes": FREE,

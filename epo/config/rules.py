@@ -76,6 +76,7 @@ AT_LEAST_ONE = (
 )
 POSITIVE = (
     "max_minutes",
+    "guard.rank_timeout_s",
     "algo.normalizer.clip",
     "algo.ppo.clip_eps",
     "algo.ppo.learning_rate",
@@ -265,6 +266,7 @@ _OTHERS: Mapping[str, Range] = {
     "record.console_interval_s": Range(0, 1e9, "use 0 or more"),
     "record.health.solved_return": Range(-math.inf, math.inf, "give a number"),
     "max_minutes": Range(SMALLEST, 1e12, "use a positive number"),
+    "guard.rank_timeout_s": Range(1.0, 1e6, "use a number of seconds from 1 to 1000000"),
     "algo.cpo.adversary.learning_rate": Range(SMALLEST, LARGEST, "use a positive number"),
 }
 """Numbers whose range is their own."""

@@ -117,7 +117,8 @@ class FlightRecorder:
             "iteration": 1 + (loop.iteration if state is None else state["iteration"]),
             "frames": loop.frames if state is None else state["frames"],
             "first": first,
-            "is_replayable": ROLLOUT not in missing
+            "is_replayable": loop.ranks.size == 1
+            and ROLLOUT not in missing
             and (recording.get("is_complete", False) or "refused" in recording),
             "missing": missing,
             "spec": asdict(loop.env.spec),
@@ -172,7 +173,8 @@ def locate(loop: Loop, error: BaseException, state: Optional[Dict[str, Any]]) ->
             found = first_refused(error.values, agent, step)
         elif recording:
             found = first_in_rollout(recording["rollout"], recording["num_steps"])
-        if found is None and state is not None and isinstance(error, NonFiniteError):
+        is_alone = loop.ranks.size == 1  # an update of several ranks takes all of them
+        if is_alone and found is None and state is not None and isinstance(error, NonFiniteError):
             found = loop.relearn(state)
     except Exception as failure:  # such as a device that answers no more
         say(f"warning: what failed first was not found ({one_line(failure)})", is_error=True)

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any, Dict, Mapping, Optional, Union
 
 from epo.quoting import assignment, shell
+from epo.ranks import Ranks
 from epo.terminal import say
 
 _MESSAGES = {
@@ -60,6 +61,11 @@ class StopSignal:
 
     def __bool__(self) -> bool:
         """Return whether the run should stop."""
+        return self.number is not None
+
+    def agree(self, ranks: Ranks) -> bool:
+        """Tell whether the run should stop; a signal to one rank is one to all of them."""
+        self.number = ranks.largest(self.number or 0) or None
         return self.number is not None
 
     @property

@@ -1,34 +1,33 @@
-"""One run from its folder to its summary: set up, train, save, say what comes next."""
+"""One run from its settings to its end: what it begins with, environments, loop, folder."""
 
 from __future__ import annotations
 
-import math
-import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from epo.config import Config
-from epo.envs import VecEnv
-from epo.exceptions import one_line, traceback_text, wants_tracebacks
+from epo.envs import PooledEnv, VecEnv
+from epo.exceptions import one_line
 from epo.memory import keep_freed_memory
-from epo.quoting import assignment, python, shell, short_path
-from epo.record.names import headline
-from epo.record.progress import RunPlan, clock, short
+from epo.quoting import short_path
+from epo.ranks import ALONE, Ranks
+from epo.record.progress import RunPlan
 from epo.record.recorder import Recorder, build_recorder, check_packages
-from epo.redact import redact_words
 from epo.rollout.staggered import stagger
 from epo.runner import checkpoint
-from epo.runner.checkpoint import CheckpointError
 from epo.runner.evaluation import Evaluation
 from epo.runner.fit import load_weights, restore
-from epo.runner.flight_recorder import FlightRecorder, message
-from epo.runner.guard import NonFiniteError, StopSignal
 from epo.runner.loop import Loop
 from epo.runner.run_folder import RunFolder, as_recorded
-from epo.runner.seeds import derive_seed
-from epo.runner.start import find_start
+from epo.runner.seeds import derive_seed, rank_seed
+from epo.runner.session import Session
+from epo.runner.start import RunStart, find_start
+from epo.runner.whole import is_dealt_anew, own
 from epo.terminal import say
+
+State = Dict[str, Any]
 
 TRAINERS = {
     "ppo": "epo.runner.trainer:Trainer",
@@ -37,51 +36,48 @@ TRAINERS = {
     "rl_games": "epo.runner.rl_games:RlGamesLoop",
 }
 """`algo.trainer` -> what builds the loop that trains so, imported when it is used."""
-BEST_INTERVAL = 10
-"""Iterations between two looks at whether the leader is the best so far."""
 
 
-def run(cfg: Config, make_env: Callable[[Config], VecEnv], is_drawn: bool = False) -> int:
+def run(
+    cfg: Config,
+    make_env: Callable[[Config], VecEnv],
+    is_drawn: bool = False,
+    ranks: Ranks = ALONE,
+) -> int:
     """Train as `cfg` says and return the process's exit code.
 
     Args:
-        cfg: validated and resolved configuration.
+        cfg: validated and resolved configuration; of several ranks that of the whole run.
         make_env: builds the environments.
         is_drawn: whether the task can be played as a video.
+        ranks: that train together. Rank 0 alone looks at the disk, writes and speaks.
 
     Raises:
         ConfigError: if the run folder, a checkpoint or the task cannot be used.
     """
     keep_freed_memory()
-    weights = checkpoint.load(Path(cfg.checkpoint)) if cfg.checkpoint else None
-    start = find_start(cfg)
-    if start.note:
-        say(start.note)
-    if start.is_finished:
+    starts: List[RunStart] = []
+    weights, state, is_finished = ranks.first(lambda: _look(cfg, starts))
+    if is_finished:
         return 0
-    state = start.load()
-    env = make_env(cfg)
+    part = replace(cfg, num_envs=cfg.num_envs // ranks.size, seed=rank_seed(cfg.seed, ranks.rank))
+    env = ranks.together(lambda: make_env(part))
     try:
+        if isinstance(env, PooledEnv) and ranks.size > 1:
+            env.pool(ranks.across)
         if state is None and cfg.staggered_starts:
-            stagger(env, int(cfg.num_agents), derive_seed(cfg.seed, "staggered starts"))
-        trainer = make_loop(cfg, env, Recorder([]))
-        if cfg.record.eval_frames:
+            stagger(env, int(cfg.num_agents), derive_seed(cfg.seed, "staggered starts"), ranks)
+        trainer = ranks.together(lambda: _begin(cfg, env, ranks, state, weights))
+        if cfg.record.eval_frames and ranks.rank == 0:
             trainer.evaluation = Evaluation(cfg, make_env)
-        if state is not None:
-            restore(trainer, state, start.folder.last)
-        elif weights is not None:
-            load_weights(trainer, weights, Path(str(cfg.checkpoint)))
-        check_packages(cfg.record)
-        # Nothing on the disk has changed so far: whatever can be refused has been.
-        start.begin(cfg, env.spec.versions)
-        start.folder.write_spec(env.spec)
+        cfg.run_dir, saved_iteration = ranks.first(lambda: _open(cfg, env, starts[0]))
+        folder = starts[0].folder if starts else RunFolder(Path(str(cfg.run_dir)))
+        folder.saved_iteration = saved_iteration
         trainer.begin()
         frames = None if state is None else trainer.frames
-        with build_recorder(
-            start.folder.path, cfg.record, _plan(cfg, env), as_recorded(cfg), frames
-        ) as recorder:
+        with _recorder(cfg, env, ranks, frames) as recorder:
             trainer.recorder = recorder
-            return Session(trainer, start.folder, recorder, is_drawn).run()
+            return Session(trainer, folder, recorder, is_drawn).run()
     finally:
         try:
             env.close()
@@ -89,176 +85,66 @@ def run(cfg: Config, make_env: Callable[[Config], VecEnv], is_drawn: bool = Fals
             say(f"warning: {env.spec.name} does not close ({one_line(error)})", is_error=True)
 
 
-def make_loop(cfg: Config, env: VecEnv, recorder: Recorder) -> Loop:
+def make_loop(cfg: Config, env: VecEnv, recorder: Recorder, ranks: Ranks = ALONE) -> Loop:
     """Build the way of training that `algo.trainer` names."""
     module, name = TRAINERS[cfg.algo.trainer].split(":")
-    return getattr(import_module(module), name)(cfg, env, recorder)
+    build = getattr(import_module(module), name)
+    # Those that train in one process only are refused before (`epo/config/devices.py`).
+    return build(cfg, env, recorder) if ranks.size == 1 else build(cfg, env, recorder, ranks)
 
 
-class Session:
-    """Train until a limit or a signal, and leave everything on disk.
-
-    Args:
-        trainer: what to run.
-        folder: where checkpoints and the summary go.
-        recorder: closed before the last words are printed.
-        is_drawn: whether the task can be played as a video.
-    """
-
-    def __init__(
-        self, trainer: Loop, folder: RunFolder, recorder: Recorder, is_drawn: bool = False
-    ) -> None:
-        self.trainer = trainer
-        self.folder = folder
-        self.recorder = recorder
-        self.is_drawn = is_drawn
-        self.flight = FlightRecorder(folder, trainer.cfg.guard)
-
-    def run(self) -> int:
-        """Return 0 at a limit, 130 or 143 after a signal, 1 if training or saving failed."""
-        trainer = self.trainer
-        with StopSignal() as stop:
-            try:
-                while not trainer.is_finished() and not stop:
-                    self.flight.keep(trainer)
-                    trainer.iterate()
-                    self._save_when_due()
-            except KeyboardInterrupt:
-                return self._quit()
-            except (Exception, SystemExit) as error:  # an environment may call sys.exit
-                return self._fail_iteration(error)
-            try:
-                self._save_last()
-            except (CheckpointError, NonFiniteError) as error:
-                return self._fail(str(error))
-            self._summarise("interrupted" if stop else "finished")
-        self.recorder.close()
-        say(self._last_words())
-        return stop.exit_code
-
-    def _quit(self) -> int:
-        """Exit at once after a second Ctrl-C; only what was saved before remains."""
-        saved = self.folder.saved_iteration
-        self.recorder.close()
-        if saved < 0:
-            say("stopped without saving: no checkpoint was there yet", is_error=True)
-        else:
-            say(
-                f"stopped without saving; iteration {saved} was saved last\n"
-                f"  continue it   {self._next_command()}",
-                is_error=True,
-            )
-        return 130
-
-    def _save_when_due(self) -> None:
-        trainer, interval = self.trainer, self.trainer.cfg.record.checkpoint_interval
-        try:
-            if trainer.iteration % BEST_INTERVAL == 0 and trainer.is_best():
-                content = {
-                    "iteration": trainer.iteration,
-                    "frames": trainer.frames,
-                    "fitness": trainer.best_fitness,
-                    **trainer.policy_state(),
-                }
-                checkpoint.save(self.folder.best, content)
-            if trainer.iteration % interval == 0:
-                self._save_last()
-        except CheckpointError as error:
-            # The run continues: the disk may have room again at the next checkpoint.
-            say(f"warning: {error}", is_error=True)
-
-    def _save_last(self) -> None:
-        self.folder.save_last(self.trainer.state_dict(), self.trainer.cfg.record.keep_last)
-
-    def _fail_iteration(self, error: BaseException) -> int:
-        """Keep what was learned, write down what happened, and say so in one line."""
-        state, kept = self.flight.state, ""
-        if state is not None and state["iteration"] > 0:
-            kept = f"iteration {state['iteration']} is saved"
-            try:
-                self.folder.save_last(state, self.trainer.cfg.record.keep_last)
-            except Exception as failure:  # a full disk, or a device that answers no more
-                kept = f"iteration {state['iteration']} could not be saved ({one_line(failure)})"
-        failure = self.flight.write(self.trainer, error)
-        if state is not None:
-            self.trainer.iteration, self.trainer.frames = state["iteration"], state["frames"]
-        if wants_tracebacks():
-            say(traceback_text(error), is_error=True)
-        return self._fail(message(error, failure, kept))
-
-    def _fail(self, message: str) -> int:
-        try:
-            self._summarise("failed", message)
-        except OSError as error:
-            message += f" (nor the summary: {error.strerror})"
-        self.recorder.close()
-        say(f"error: {message}", is_error=True)
-        return 1
-
-    def _summarise(self, status: str, error: str = "") -> None:
-        trainer = self.trainer
-        self.folder.write_summary(
-            status,
-            trainer.iteration,
-            trainer.frames,
-            trainer.wall_s,
-            trainer.best_fitness,
-            trainer.last_metrics,
-            error,
-        )
-
-    def _last_words(self) -> str:
-        """Return what was reached and what to type next."""
-        trainer, path = self.trainer, short_path(self.folder.path)
-        metrics = trainer.last_metrics
-        reached = ", ".join(
-            f"{label} {short(metrics[name])}"
-            for label, name in (
-                ("episode return", "leader/episode_return"),
-                *headline(trainer.env.spec.headline, metrics),
-                ("fitness", "leader/fitness"),
-            )
-            if not math.isnan(metrics.get(name, math.nan))
-        )
-        return (
-            f"\n{short(trainer.frames)} frames in {clock(trainer.wall_s)}, "
-            f"{metrics.get('generation', 0.0):.0f} generations; leader: "
-            f"{reached or 'no episode has ended'}\n"
-            f"{self._verbs(path)}"
-            f"  continue it   {self._next_command()}\n"
-        )
-
-    def _verbs(self, path: str) -> str:
-        """Return a line for everything that can be done with the run."""
-        verbs = {"look at it": ["plot", path], "measure it": ["eval", path]}
-        if self.is_drawn:
-            verbs["watch it"] = ["play", assignment("checkpoint", path)]
-        return "".join(
-            f"  {what:<14}{shell([python(), '-m', 'epo', *words])}\n"
-            for what, words in verbs.items()
-        )
-
-    def _next_command(self) -> str:
-        """Return the command that continues this run; a limit that was reached is doubled."""
-        cfg = self.trainer.cfg
-        is_over = self.trainer.is_finished()
-        limits = {
-            name: f"{name}={getattr(cfg, name) * 2}"
-            for name in ("max_frames", "max_iterations", "max_minutes")
-            if getattr(cfg, name) is not None and is_over
-        }
-        replaced = {*limits, "run_dir", "resume"}
-        kept = [word for word in sys.argv[1:] if word.partition("=")[0] not in replaced]
-        resume = assignment("resume", short_path(self.folder.path))
-        return shell([python(), sys.argv[0], *redact_words(kept), resume, *limits.values()])
+def _look(cfg: Config, starts: List[RunStart]) -> Tuple[Optional[State], Optional[State], bool]:
+    """Read what the run begins with: weights, the state it continues, and whether it is over."""
+    weights = checkpoint.load(Path(cfg.checkpoint)) if cfg.checkpoint else None
+    start = find_start(cfg)
+    starts.append(start)
+    if start.note:
+        say(start.note)
+    if start.is_finished:
+        return None, None, True
+    return weights, start.load(), False
 
 
-def _plan(cfg: Config, env: VecEnv) -> RunPlan:
-    num_agents = int(cfg.num_agents)
+def _begin(
+    cfg: Config, env: VecEnv, ranks: Ranks, state: Optional[State], weights: Optional[State]
+) -> Loop:
+    """Build the loop of this rank, at the state or with the weights that it begins with."""
+    trainer = make_loop(cfg, env, Recorder([]), ranks)
+    if state is not None:
+        last = RunFolder(Path(str(cfg.run_dir))).last
+        num_agents = int(cfg.num_agents)
+        if is_dealt_anew(state, ranks):
+            say(f"{env.spec.name}: another number of ranks, new episodes begin")
+        restore(trainer, own(state, trainer.state_dict, num_agents, ranks), last)
+    elif weights is not None:
+        load_weights(trainer, weights, Path(str(cfg.checkpoint)))
+    return trainer
+
+
+def _open(cfg: Config, env: VecEnv, start: RunStart) -> Tuple[str, int]:
+    """Begin the session in the run folder; return its path and the iteration that it holds."""
+    check_packages(cfg.record)
+    # Nothing on the disk has changed so far: whatever can be refused has been.
+    start.begin(cfg, env.spec.versions)
+    start.folder.write_spec(replace(env.spec, num_envs=cfg.num_envs))
+    return str(cfg.run_dir), start.iteration
+
+
+def _recorder(cfg: Config, env: VecEnv, ranks: Ranks, frames: Optional[int]) -> Recorder:
+    """Build what writes the numbers down, on rank 0."""
+    if ranks.rank:
+        return Recorder([])
+    where, plan = Path(str(cfg.run_dir)), _plan(cfg, env, ranks)
+    return build_recorder(where, cfg.record, plan, as_recorded(cfg), frames)
+
+
+def _plan(cfg: Config, env: VecEnv, ranks: Ranks) -> RunPlan:
+    num_agents, num_envs = int(cfg.num_agents), env.spec.num_envs * ranks.size
+    where = cfg.device if ranks.size == 1 else f"{ranks.size} ranks, {cfg.device}"
     return RunPlan(
         title=f"{env.spec.name} · {cfg.algo.name}",
-        details=f"{num_agents} agents × {env.spec.num_envs // num_agents} envs · "
-        f"{env.spec.engine} on {cfg.device} · seed {cfg.seed}",
+        details=f"{num_agents} agents × {num_envs // num_agents} envs · "
+        f"{env.spec.engine} on {where} · seed {cfg.seed}",
         run_dir=short_path(cfg.run_dir),
         max_frames=cfg.max_frames,
         max_iterations=cfg.max_iterations,

@@ -153,7 +153,7 @@ def test_resumed_after_a_failure_a_run_equals_one_without(
                 calls.append(self.iteration)
                 raise KeyError("a bug")
 
-            broken.setattr("epo.runner.run.BEST_INTERVAL", 3)
+            broken.setattr("epo.runner.session.BEST_INTERVAL", 3)
             broken.setattr("epo.runner.loop.Loop.is_best", fail)
             code = start(run_dir)
             assert calls == [3]

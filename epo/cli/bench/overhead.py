@@ -15,8 +15,8 @@ from epo.learner.metrics import MetricMeans
 from epo.population import Evolution
 from epo.population.fitness import Fitness
 from epo.runner import checkpoint
-from epo.runner.run import BEST_INTERVAL
 from epo.runner.run_folder import RunFolder
+from epo.runner.session import BEST_INTERVAL
 from epo.runner.snapshot import Snapshot
 from epo.runner.trainer import Trainer
 from epo.stopwatch import Stopwatch
