@@ -13,6 +13,7 @@ BENCHES: Dict[str, Tuple[str, str]] = {
     "learn": ("epo.cli.bench.learn", "samples per second of the learner, without simulation"),
     "main": ("epo.cli.bench.main_job", "the whole main job: simulation, learner, records"),
     "peers": ("epo.cli.bench.peers", "the learner beside rl_games, on the same work"),
+    "ranks": ("epo.cli.bench.ranks", "the learner on several ranks beside one process"),
     "scaling": ("epo.cli.bench.scaling", "the learner against agents, environments and units"),
     "sim": ("epo.cli.bench.sim", "control steps per second: physics alone and the whole task"),
 }

@@ -4,7 +4,7 @@
 
 The counterpart of `rl_games_worker`: a line of JSON on stdin says what to run, an answer that it is
 ready; every further line is answered by an iteration, and the end of stdin ends it. What else is
-printed goes to stderr.
+printed goes to stderr. Started as a rank (`epo.world`), it runs them together with the others.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from dataclasses import replace
 from typing import Any, Dict, Iterator
 
 import torch
@@ -20,10 +21,16 @@ from epo.cli.bench.learn import cases
 from epo.cli.bench.learn_timing import opened
 from epo.cli.bench.memory import own_peak_memory_mb
 from epo.cli.bench.timing import elapsed_s
+from epo.config.devices import rank_device
 from epo.memory import keep_freed_memory
+from epo.ranks.group import EXCHANGE, WAIT
+from epo.ranks.join import joined
 from epo.runner.provenance import versions
 from epo.runner.trainer import Trainer
+from epo.world import find_world, take_cores
 
+TIMEOUT_S = 600.0
+"""After which a rank that does not answer is given up, s."""
 Job = Dict[str, Any]
 Answer = Dict[str, Any]
 
@@ -31,6 +38,9 @@ Answer = Dict[str, Any]
 def main() -> None:
     """Answer every line on stdin by a line of JSON on stdout."""
     stdout = sys.stdout
+    world = find_world()
+    if world is not None:
+        take_cores(world)
     with contextlib.redirect_stdout(sys.stderr):
         for answer in answers(json.loads(sys.stdin.readline())):
             print(json.dumps(answer), file=stdout, flush=True)
@@ -45,7 +55,9 @@ def answers(job: Job) -> Iterator[Answer]:
     torch.set_num_threads(job["threads"])
     keep_freed_memory()  # as a run does
     (case,) = cases(job["settings"], [job["done_probability"]])
-    with opened(case.cfg, case.done_probability) as bench:
+    device = torch.device(rank_device(case.cfg))
+    cfg = replace(case.cfg, device=str(device))
+    with joined(device, TIMEOUT_S) as ranks, opened(cfg, case.done_probability, ranks) as bench:
         trainer = bench.loop
         assert isinstance(trainer, Trainer)
         steps = []
@@ -70,6 +82,7 @@ def iteration(trainer: Trainer) -> Answer:
         "iteration_s": iteration_s,
         "rollout_s": found["act_s"] + found["sim_s"],
         "update_s": found["learn_s"],
+        **{name: found[name] for name in (WAIT, EXCHANGE) if name in found},
         "peak_mem_mb": own_peak_memory_mb(trainer.env.device),
     }
 

@@ -24,6 +24,7 @@ from epo.config import Config
 from epo.config.batch import num_copies
 from epo.envs import EnvSpec, VecEnv
 from epo.memory import keep_freed_memory
+from epo.ranks import ALONE, Ranks
 from epo.record.progress import RunPlan
 from epo.record.recorder import build_recorder
 from epo.rollout.staggered import stagger
@@ -118,15 +119,17 @@ def measure(configurations: Sequence[Tuple[Config, float]], plan: Plan) -> List[
 
 
 @contextmanager
-def opened(cfg: Config, done_probability: float) -> Iterator[Bench]:
-    """Build a configuration's trainer over environments that cost nothing."""
-    env = SyntheticEnv(spec_of(cfg), torch.device(cfg.device), cfg.seed, done_probability)
-    with training(cfg, env) as bench:
+def opened(cfg: Config, done_probability: float, ranks: Ranks = ALONE) -> Iterator[Bench]:
+    """Build a configuration's trainer over environments that cost nothing; `ranks` share N."""
+    spec, device = spec_of(cfg), torch.device(cfg.device)
+    spec = replace(spec, num_envs=spec.num_envs // ranks.size)
+    env = SyntheticEnv(spec, device, cfg.seed + ranks.rank, done_probability)
+    with training(cfg, env, ranks) as bench:
         yield bench._replace(done_probability=done_probability)
 
 
 @contextmanager
-def training(cfg: Config, env: VecEnv) -> Iterator[Bench]:
+def training(cfg: Config, env: VecEnv, ranks: Ranks = ALONE) -> Iterator[Bench]:
     """Build a configuration's trainer in a run folder that is thrown away.
 
     Episodes begin late where `staggered_starts` wants it.
@@ -140,8 +143,8 @@ def training(cfg: Config, env: VecEnv) -> Iterator[Bench]:
         title = RunPlan(f"{env.spec.name} · {cfg.algo.name}", "bench", name)
         with build_recorder(folder.path, cfg.record, title, as_plain(cfg)) as recorder:
             if cfg.staggered_starts:
-                stagger(env, int(cfg.num_agents), derive_seed(cfg.seed, "staggered starts"))
-            loop = make_loop(cfg, env, recorder)
+                stagger(env, int(cfg.num_agents), derive_seed(cfg.seed, "staggered starts"), ranks)
+            loop = make_loop(cfg, env, recorder, ranks)
             loop.begin()
             yield Bench(loop, folder)
 
