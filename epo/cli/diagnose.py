@@ -84,7 +84,7 @@ def diagnose(metrics: Path, changes: Sequence[str] = ()) -> Diagnosis:
     thresholds, unknown = split(changes, thresholds)
     if unknown:
         name, _, value = unknown[0].partition("=")
-        way_out = f"is no threshold; choose from {', '.join(vars(thresholds))}"
+        way_out = f"is not a threshold; choose from {', '.join(vars(thresholds))}"
         raise ConfigError(name, value, way_out)
     monitor, findings = HealthMonitor(thresholds, targets), []
     for row in read_rows(metrics):

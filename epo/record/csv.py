@@ -118,7 +118,7 @@ class CsvTable:
         """Close the file without half a row; the next row tries to open it again."""
         if not self._is_said:
             self._is_said = True
-            text = f"cannot write {self.path} ({error.strerror}); training goes on, the rows wait"
+            text = f"cannot write {self.path} ({error.strerror}); training continues, the rows wait"
             say(f"warning: {text}", is_error=True)
         if self._file is not None:
             with suppress(OSError):  # closing tries to write the rest once more

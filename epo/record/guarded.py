@@ -92,7 +92,7 @@ class Guarded:
         if not self._is_said:
             what = "pauses" if self._open is not None else "is switched off"
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            say(f"warning: {self.name} {what} ({reason}); training goes on", is_error=True)
+            say(f"warning: {self.name} {what} ({reason}); training continues", is_error=True)
             self._is_said = True
         broken, self._sink = self._sink, None
         if broken is not None:

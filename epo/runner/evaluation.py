@@ -24,7 +24,7 @@ class Evaluation:
     """Measures the leader every `record.eval_frames` frames.
 
     It acts without noise in new environments, one episode in each, which begin alike every time.
-    They keep nothing, so a resumed run measures the same, and training goes on as without it.
+    They keep nothing, so a resumed run measures the same, and training continues as without it.
 
     Args:
         cfg: of the run, resolved.

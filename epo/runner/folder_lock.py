@@ -143,7 +143,7 @@ class FolderLock:
             with open(self.note, "x", encoding="utf-8") as file:
                 json.dump(content, file)
         except FileExistsError as error:
-            raise self._refusal("another process has just begun in this folder") from error
+            raise self._refusal("another process has just started in this folder") from error
 
     def _beat(self) -> None:
         """Show signs of life until the process ends, and say so once if the note is replaced."""
@@ -151,7 +151,7 @@ class FolderLock:
             if not self._is_own_note():
                 say(
                     f"warning: another process trains in {self.path.parent} as well: "
-                    f"{self.note.name} is not ours any more",
+                    f"{self.note.name} is no longer ours",
                     is_error=True,
                 )
                 return

@@ -63,7 +63,7 @@ class FilesPBT(MemberLoop):
             if is_due:
                 self.compare(self.clock.tick(self.frames))
         except (OSError, CheckpointError) as error:
-            say(f"warning: {error}; training goes on", is_error=True)
+            say(f"warning: {error}; training continues", is_error=True)
         if is_due:
             self.end_interval()
 

@@ -78,7 +78,7 @@ def _file(path: Path) -> Path:
         if file.is_file():
             return file
     if not folder.config.is_file():
-        way_out = "is no run folder; python -m epo runs lists those below runs"
+        way_out = "is not a run folder; python -m epo runs lists those below runs"
         raise ConfigError("checkpoint", path, way_out)
     way_out = "holds no checkpoints/best.pt or last.pt yet (record.checkpoint_interval)"
     raise ConfigError("checkpoint", path, way_out)

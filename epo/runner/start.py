@@ -202,7 +202,7 @@ def _check_command(cfg: Config, folder: RunFolder) -> None:
     saved = _saved_config(folder)
     if saved is None:
         if cfg.resume == "auto":
-            way_out = f"{folder.config} cannot be read, so nobody knows whether this is its "
+            way_out = f"{folder.config} cannot be read, so it is unknown whether this is its "
             way_out += "command; name the run to continue it all the same: "
             way_out += shell([assignment("resume", folder.path)])
             raise ConfigError("resume", cfg.resume, way_out)
@@ -233,7 +233,7 @@ def _chosen(cfg: Config, folder: RunFolder) -> List[Path]:
     same = [i for i, other in enumerate(found) if other.resolve() == path.resolve()]
     if not same:
         names = ", ".join(str(other) for other in found)
-        raise ConfigError("resume", path, f"no run goes on from this file; choose from {names}")
+        raise ConfigError("resume", path, f"no run continues from this file; choose from {names}")
     return found[same[0] :]
 
 

@@ -25,7 +25,7 @@ MEANINGS: Dict[str, str] = {
     "lifted": "0 or 1: the box was lifted before this step",
     "progress": "ln(control steps since start or success / 10 + 1)",
     "successes": "ln(goals reached before this step + 1)",
-    "reward": "0.01 x reward of this step; 0 where nobody computes one",
+    "reward": "0.01 x reward of this step; 0 where none is computed",
     "wall_pose": "m and quaternion xyzw of the movable wall, world frame",
 }
 """Content of the parts of an observation."""

@@ -148,7 +148,7 @@ class Disturbances:
         if shapes != {name: getattr(self, name).shape for name in _STATE}:
             raise ValueError(
                 "saved noise and latency are not those of this run: resume with the same "
-                "task.randomize and task.randomization, or begin anew with checkpoint=<file>"
+                "task.randomize and task.randomization, or start over with checkpoint=<file>"
             )
         for name in _STATE:
             setattr(self, name, state[name].to(self.measured.device, copy=True))

@@ -115,7 +115,7 @@ def _check_letters(layout: List[str]) -> None:
 def _refuse_closed(cfg: DeceptiveMazeCfg) -> None:
     """Return what closes the way, and the largest value that would not."""
     if cfg.layout is not None:
-        refuse("task.layout", cfg.layout, "there is no way from an S to a G; open a wall")
+        refuse("task.layout", cfg.layout, "no path leads from an S to a G; open a wall")
     if cfg.trap_width + 2 >= cfg.width:
         way_out = f"there is no way past the trap; use a task.width of {cfg.trap_width + 4}"
         refuse("task.trap_width", cfg.trap_width, way_out)

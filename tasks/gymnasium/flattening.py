@@ -120,7 +120,7 @@ class _Parts:
         elif self._keys is not None:
             raise WrongValueError(f"{self._name} is a {type(value).__name__}, not a dictionary")
         elif not isinstance(value, (tuple, list)) or len(value) != len(self._parts):
-            raise WrongValueError(f"{self._name} is no tuple of {len(self._parts)}")
+            raise WrongValueError(f"{self._name} is not a tuple of {len(self._parts)}")
         start = 0
         for place, part, end in zip(self._places, self._parts, self._ends):
             part.write(value[place], row[start:end])

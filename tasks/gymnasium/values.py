@@ -23,15 +23,17 @@ def numbers(name: str, value: Any, shape: Tuple[int, ...]) -> np.ndarray:
         shape: what it must have, except axes of length 1.
 
     Raises:
-        WrongValueError: if it has another shape, or is no array of numbers.
+        WrongValueError: if it has another shape, or is not an array of numbers.
     """
     try:
         array = np.asarray(value)
     except Exception as error:  # of lists of unequal lengths, or of foreign arrays
-        raise WrongValueError(f"{name} is no array of numbers ({type(value).__name__})") from error
+        raise WrongValueError(
+            f"{name} is not an array of numbers ({type(value).__name__})"
+        ) from error
     if array.dtype.kind not in _NUMBERS:
         of = type(value).__name__ if array.ndim == 0 else f"array of {array.dtype}"
-        raise WrongValueError(f"{name} is no array of numbers ({of})")
+        raise WrongValueError(f"{name} is not an array of numbers ({of})")
     if array.shape != shape and _long_axes(array.shape) != _long_axes(shape):
         given, wanted = list(array.shape), list(shape)
         raise WrongValueError(f"{name} has shape {given}, it must have {wanted}")

@@ -58,12 +58,12 @@ def check_composed(
     for key, expected in {**sizes, **(meaning if engine_cfg.verify else {})}.items():
         value = OmegaConf.select(composed, key)
         if value is not None and value != expected:  # A version may lack the key.
-            go_on = ", or engine.verify=false to go on" if key in meaning else ""
+            go_on = ", or engine.verify=false to continue" if key in meaning else ""
             _refuse_key(engine_cfg, key, value, str(expected), go_on)
     for key, least in AT_LEAST.items() if engine_cfg.verify else ():
         value = OmegaConf.select(composed, key)
         if value is not None and value < least:
-            go_on = ", or engine.verify=false to go on"
+            go_on = ", or engine.verify=false to continue"
             _refuse_key(engine_cfg, key, value, f"{least} or more", go_on)
 
 

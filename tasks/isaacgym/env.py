@@ -196,7 +196,7 @@ class IsaacGymEnv:
         differing = readout.differing_block(first["obs"], reward)
         if differing is not None and engine_cfg.verify:
             reason = f"isaacgymenvs observes another robot or task than ours: {differing} differs"
-            urdf = "use its own kuka_allegro_touch_sensor.urdf, or engine.verify=false to go on"
+            urdf = "use its own kuka_allegro_touch_sensor.urdf, or engine.verify=false to continue"
             checks.refuse_engine(engine_cfg, reason, urdf)
         return readout
 

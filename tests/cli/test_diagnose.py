@@ -61,7 +61,7 @@ def test_run_without_health_columns_says_how_little_is_known(
     ("arguments", "message"),
     [
         (["{run}/nowhere"], "run=.*there is no metrics.csv"),
-        (["{run}", "low_es=1"], "low_es=1: is no threshold; choose from .*low_ess"),
+        (["{run}", "low_es=1"], "low_es=1: is not a threshold; choose from .*low_ess"),
         (["{run}", "low_ess=little"], "low_ess=little: "),
     ],
 )

@@ -118,7 +118,7 @@ def test_rows_wait_for_a_full_disk_and_are_written_in_their_order(
             sink.write(16 * iteration, row)
     assert iterations(tmp_path) == [1]
     (line,) = capsys.readouterr().err.splitlines()  # said once
-    assert "metrics.csv (No space left on device); training goes on, the rows wait" in line
+    assert "metrics.csv (No space left on device); training continues, the rows wait" in line
     sink.write(64, {"iteration": 4, "frames": 64, "new column": 1.0})
     assert iterations(tmp_path) == [1, 2, 3, 4]
     assert "metrics.csv is complete again" in capsys.readouterr().err

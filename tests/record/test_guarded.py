@@ -43,7 +43,7 @@ def test_sink_is_opened_anew_after_a_pause_that_doubles(capsys):
         guarded.write(2, {})
     assert disk.num_closed == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == "warning: TensorBoard pauses (OSError: full); training goes on"
+    assert line == "warning: TensorBoard pauses (OSError: full); training continues"
     disk.is_full = False
     now[0] = 3 * FIRST_PAUSE_S + 1.0
     guarded.write(3, {})  # the second pause is twice as long

@@ -64,7 +64,7 @@ def test_sink_that_fails_does_not_keep_rows_from_the_others(capsys):
     assert len(before.rows) == len(after.rows) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        "warning: Dead is switched off (RuntimeError: service is dead); training goes on"
+        "warning: Dead is switched off (RuntimeError: service is dead); training continues"
     )
 
 
@@ -80,7 +80,7 @@ def test_place_that_cannot_be_written_does_not_end_a_run(broken: str, tmp_path: 
     assert "iteration 2" in printed.out
     if broken != "warnings.csv":  # there is no warning to write
         assert f"{broken}".lower() in printed.err.lower()
-        assert printed.err.count("training goes on") <= 2
+        assert printed.err.count("training continues") <= 2
 
 
 @pytest.mark.parametrize(("num_agents", "last"), [(7, "06"), (100, "99"), (101, "100")])

@@ -60,7 +60,7 @@ def test_tolerance_is_unknown_where_nothing_was_recorded(iteration: int, run: Pa
     ("path", "message"),
     [
         ("nowhere", "there is no such file or folder"),
-        ("run/checkpoints", "is no run folder; python -m epo runs lists"),
+        ("run/checkpoints", "is not a run folder; python -m epo runs lists"),
         ("alone/x.pt", "config.yaml is not of a run; keep checkpoints in their runs"),
         ("run/checkpoints/bad.pt", "damaged or no checkpoint"),
     ],

@@ -45,7 +45,7 @@ def gpus() -> Finding:
         if driver_version() is None or torch.version.cuda is None:
             return Finding("GPU", OFF, "none that torch can use", "device=cpu is used")
         fix = "CUDA_VISIBLE_DEVICES may hide it, or the driver is too old for this torch"
-        return Finding("GPU", BAD, "the driver is there, torch sees no device", fix)
+        return Finding("GPU", BAD, "the driver is present, but torch sees no device", fix)
     found, fixes = [], []
     for index in range(torch.cuda.device_count()):
         capability = torch.cuda.get_device_capability(index)

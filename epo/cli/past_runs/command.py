@@ -220,7 +220,9 @@ def _agrees(question: str) -> bool:
         ConfigError: if there is nobody to ask.
     """
     if not sys.stdin.isatty():
-        raise ConfigError("clean", "no terminal", "nobody can be asked; add yes=true to delete")
+        raise ConfigError(
+            "clean", "no terminal", "there is no terminal to ask; add yes=true to delete"
+        )
     try:
         return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
     except (EOFError, KeyboardInterrupt):

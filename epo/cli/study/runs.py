@@ -15,7 +15,7 @@ from epo.runner.start import differences, limits_reached
 OWN_SETTINGS = {
     "seed": "the study sets it; use seeds=<number>",
     "run_dir": "the study sets it; use runs=<folder>",
-    "resume": "a study always goes on where it was",
+    "resume": "a study always continues where it was",
     "max_iterations": "runs of equal length are compared; use max_frames",
     "max_minutes": "runs of equal length are compared; use max_frames",
 }

@@ -135,7 +135,7 @@ def obstacle(ranking: Ranking, standing: Standing, cfg: PbtCfg) -> str:
     if standing.frames - standing.changed_at < cfg.start_after_frames:
         return "changed a short while ago"
     if standing.frames < cfg.initial_delay_frames:
-        return "training has just begun"
+        return "training has just started"
     if standing.member not in ranking.worst:
         return "not among the worst"
     if standing.best_seen >= min(ranking.objective[p] for p in ranking.best):

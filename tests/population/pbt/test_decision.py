@@ -62,7 +62,7 @@ def test_ranks_put_unknown_members_last_and_prefer_the_first_of_equals():
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (standing(frames=199), "just begun"),
+        (standing(frames=199), "just started"),
         (standing(frames=1000, changed_at=901), "changed a short while ago"),
         (standing(member=3), "not among the worst"),
         (standing(best_seen=8.0), "as good as the best"),  # as good as the last of the best three

@@ -155,13 +155,13 @@ def test_surroundings_are_ours_again_after_every_call():
 ONE_FOR_THREE: Any = {"observation": np.ones(1)}
 WRONG_VALUES: Any = [
     (ONE_FOR_THREE, r"step: the observation has shape \[1\], it must have \[3\] \(step 3 of"),
-    ({"observation": "text"}, r"step: the observation is no array of numbers \(str\)"),
-    ({"observation": None}, r"step: the observation is no array of numbers \(NoneType\)"),
-    ({"observation": [[1], [2, 3]]}, r"step: the observation is no array of numbers \(list\)"),
+    ({"observation": "text"}, r"step: the observation is not an array of numbers \(str\)"),
+    ({"observation": None}, r"step: the observation is not an array of numbers \(NoneType\)"),
+    ({"observation": [[1], [2, 3]]}, r"step: the observation is not an array of numbers \(list\)"),
     ({"observation": np.array([0, np.nan, 0])}, r"-v0: the observation\[1\] is nan, .*finite"),
     ({"observation": np.array([0, 0, 1e30])}, r": the observation\[2\] is 1e\+30, .* most 1e\+18"),
     ({"reward": np.ones(2)}, r"step: the reward has shape \[2\]"),
-    ({"reward": None}, r"step: the reward is no array of numbers \(NoneType\)"),
+    ({"reward": None}, r"step: the reward is not an array of numbers \(NoneType\)"),
     ({"reward": float("nan")}, r"Values-v0: the reward is nan, it must be finite"),
     ({"reward": -1e300}, r"the reward is -1e\+300, .* \(step 3 of its episode, 3 of the run\)$"),
     ({"terminated": np.ones(2, bool)}, r"step: terminated has shape \[2\]"),

@@ -191,7 +191,7 @@ def test_columns_have_names():
         (spaces.MultiBinary(2), [1], r"has shape \[1\], it must have \[2\]"),
         (NESTED, {}, r"has no 'a', its space has"),
         (NESTED, [1, 2, 3], r"is a list, not a dictionary"),
-        (spaces.Tuple([BOX]), np.zeros((2, 2)), r"is no tuple of 1"),
+        (spaces.Tuple([BOX]), np.zeros((2, 2)), r"is not a tuple of 1"),
         (spaces.Dict({"x": BOX}), {"x": [1.0]}, r"\['x'\] has shape \[1\]"),
     ],
     ids=str,
