@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml
 	  echo "error: PYTHON=$(PYTHON): it lacks venv; install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 2; }
 	@rm -f $(VENV)/torch-*.stamp
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==$(TORCH)" -e ".[mujoco,warp,gymnasium,rl-games,video,export,joblib,slurm,tune,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==$(TORCH)" -e ".[mujoco,warp,gymnasium,rl-games,video,export,viewer,joblib,slurm,tune,dev]"
 	@touch $@
 
 train: $(STAMP)

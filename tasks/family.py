@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
     from epo.envs import VecEnv
+    from epo.viewer.scene import Scene
     from tasks.clock import Clock
     from tasks.description import Description
     from tasks.interface import Interface
@@ -125,6 +126,20 @@ class Family(Protocol):
             height: of the picture, pixels.
         """
         return refuse("task", env.spec.name, "it has no picture; use a task that can be drawn")
+
+    def check_viewable(self, cfg: Any, engine_cfg: Any, is_training: bool) -> None:
+        """Refuse what has no live view, before a task is built; as pictures unless it says more."""
+        self.check_drawable(cfg, engine_cfg)
+
+    def make_scene(self, env: Any) -> Scene:
+        """Return what a live viewer shows of an environment of this family; its pictures at least.
+
+        Args:
+            env: built after `check_viewable`.
+        """
+        from tasks.viewing import picture_scene
+
+        return picture_scene(self, env)
 
     def describe(self, cfg: Any, observation_dim: int, action_dim: int) -> Description:
         """Describe the numbers of a task's vectors; one part each where nothing more is known."""

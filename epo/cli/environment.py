@@ -20,11 +20,13 @@ from epo.config.interface import check_interface
 from epo.config.staggered import check_staggered
 from epo.terminal import say
 from epo.validation import resolve, validate
+from epo.viewer.page import check_package
 from epo.world import find_world
 from tasks import registry
 
 if TYPE_CHECKING:
     from epo.envs import VecEnv
+    from epo.viewer.scene import Scene
     from tasks.description import Description
     from tasks.readiness import Readiness
     from tasks.rendering import Renderer
@@ -111,6 +113,9 @@ def train(cfg: Config) -> int:
     """
     cfg, choices = ready(cfg)
     check_learnable(cfg)
+    if cfg.record.viewer:
+        check_viewable(cfg, is_training=True)
+        check_package("record.viewer", "true")
     size = num_ranks(cfg.devices, 0)
     if size > 1 and find_world() is None:
         from epo.ranks.launch import launch
@@ -124,8 +129,16 @@ def train(cfg: Config) -> int:
     from epo.runner.run import run
 
     device, is_drawn = rank_device(cfg), registry.of(cfg.task).is_drawn
+
+    def build(part: Config) -> VecEnv:
+        return make_learnable(replace(part, device=device))
+
     with joined(torch.device(device), cfg.guard.rank_timeout_s) as ranks:
-        return run(cfg, lambda part: make_learnable(replace(part, device=device)), is_drawn, ranks)
+        if cfg.record.viewer and ranks.rank == 0:
+            from epo.viewer.training import FirstWatched
+
+            return run(cfg, FirstWatched(build, make_scene), is_drawn, ranks)
+        return run(cfg, build, is_drawn, ranks)
 
 
 def make_learnable(cfg: Config) -> VecEnv:
@@ -184,6 +197,26 @@ def make_renderer(cfg: Config, env: VecEnv, width: int, height: int) -> Renderer
     """
     with _task_errors():
         return registry.of(cfg.task).make_renderer(env, width, height)
+
+
+def check_viewable(cfg: Config, is_training: bool) -> None:
+    """Refuse tasks and engines without a live view; call it before `make_env`.
+
+    Raises:
+        ConfigError: naming what cannot be viewed.
+    """
+    with _task_errors():
+        registry.of(cfg.task).check_viewable(cfg.task, cfg.engine, is_training)
+
+
+def make_scene(cfg: Config, env: VecEnv) -> Scene:
+    """Get ready to view the worlds of `env` live.
+
+    Raises:
+        ConfigError: if they cannot be viewed.
+    """
+    with _task_errors():
+        return registry.of(cfg.task).make_scene(env)
 
 
 def episode_length(cfg: Config) -> Optional[int]:

@@ -109,6 +109,10 @@ class RecordCfg:
     iteration (columns `eval/...`); 0: none. Every evaluation meets the same episodes."""
     eval_episodes: int = 100
     """Episodes of an evaluation, one environment for each."""
+    viewer: bool = False
+    """Show a world of the leader and one of the first agent on a page for a browser."""
+    viewer_port: int = 8080
+    """First port that is tried for that page, which answers this machine only."""
     health: HealthCfg = field(default_factory=HealthCfg)
     """When the health of the training is worth a warning."""
 

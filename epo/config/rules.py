@@ -262,6 +262,7 @@ _OTHERS: Mapping[str, Range] = {
     "algo.pql.max_sigma": Range(0, 1e6, "use 0 or more"),
     "algo.pql.target_sigma": Range(0, 1e6, "use 0 or more"),
     "algo.pql.target_noise_bound": Range(0, 1e6, "use 0 or more"),
+    "record.viewer_port": Range(1, 65535, "use a number from 1 to 65535"),
     "record.keep_last": Range(1, 10**4, "use at least 1"),
     "record.console_interval_s": Range(0, 1e9, "use 0 or more"),
     "record.health.solved_return": Range(-math.inf, math.inf, "give a number"),

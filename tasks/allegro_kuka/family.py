@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from epo.envs import VecEnv
+    from epo.viewer.scene import Scene
     from tasks.description import Description
     from tasks.rendering import Renderer
 
@@ -79,6 +80,17 @@ class AllegroKukaFamily(Family):
         from tasks.allegro_kuka.rendering import make_renderer
 
         return make_renderer(env, width, height)
+
+    def check_viewable(self, cfg: AllegroKukaCfg, engine_cfg: Any, is_training: bool) -> None:
+        """Refuse engines without worlds to show; OpenGL is the browser's."""
+        if not engine(engine_cfg).can_draw:
+            refuse("engine", engine_cfg.name, "its worlds are not viewed here; use engine=mujoco")
+
+    def make_scene(self, env: Any) -> Scene:
+        """Return the scene of robot and object, which can be pushed and placed."""
+        from tasks.allegro_kuka.viewing import AllegroKukaScene
+
+        return AllegroKukaScene(env)
 
     def describe(self, cfg: AllegroKukaCfg, observation_dim: int, action_dim: int) -> Description:
         """Describe the vectors part by part."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from tasks import ranges
 from tasks.clock import Clock
+from tasks.errors import refuse
 from tasks.family import Family
 from tasks.gymnasium import config
 from tasks.gymnasium.config import GymnasiumCfg
@@ -57,6 +58,12 @@ class GymnasiumFamily(Family):
         from tasks.gymnasium.rendering import prepare
 
         prepare(cfg)
+
+    def check_viewable(self, cfg: GymnasiumCfg, engine_cfg: Any, is_training: bool) -> None:
+        """Refuse to watch a training, whose environments live in workers; prepare pictures."""
+        if is_training:
+            refuse("record.viewer", "true", "these environments train unseen; use play viewer=web")
+        self.check_drawable(cfg, engine_cfg)
 
     def make_renderer(self, env: Any, width: int, height: int) -> Renderer:
         """Get ready to draw single environments, in their own size where they have one."""

@@ -22,6 +22,7 @@ class Cast:
         saved: the checkpoint; None: nobody was trained.
 
     Attributes:
+        population: K, agents of the configuration.
         agents: indices of the agents that are shown.
         num_worlds: worlds of each agent; world i belongs to agents[i // num_worlds].
         labels: who acts, for every world.
@@ -33,7 +34,7 @@ class Cast:
     def __init__(self, options: Options, population: int, saved: Optional[SavedRun]) -> None:
         self._saved = saved if options.policy is None else None
         self._policy = options.policy
-        self._population = population
+        self.population = population
         self._is_deterministic = options.deterministic
         self.agents = shown_agents(options.agent, population)
         self.num_worlds = _worlds_per_agent(options, len(self.agents))
@@ -47,22 +48,32 @@ class Cast:
         Raises:
             CheckpointError: if the network does not fit the task.
         """
-        from epo.runner.evaluator import RandomPolicy, ZeroPolicy, load_policy
+        from epo.runner.evaluator import RandomPolicy, ZeroPolicy
 
         if self._saved is not None:
-            seed = None if self._is_deterministic else cfg.seed
-            saved = self._saved
-            return load_policy(
-                cfg.algo, self._population, saved.state, saved.file, env, self.agents, seed
-            )
+            return self._trained(cfg, env, self._saved, self.agents)
         if self._policy == "zero":
             return ZeroPolicy(env.spec, env.device)
         return RandomPolicy(env.spec, env.device, cfg.seed)
 
+    def policy_of(self, cfg: Config, env: VecEnv, saved: SavedRun, agent: int) -> Policy:
+        """Build the policy of one agent for all worlds of `env`, from any checkpoint of the run.
+
+        Raises:
+            CheckpointError: if the network does not fit the task.
+        """
+        return self._trained(cfg, env, saved, [agent])
+
+    def _trained(self, cfg: Config, env: VecEnv, saved: SavedRun, agents: List[int]) -> Policy:
+        from epo.runner.evaluator import load_policy
+
+        seed = None if self._is_deterministic else cfg.seed
+        return load_policy(cfg.algo, self.population, saved.state, saved.file, env, agents, seed)
+
     def _name(self, agent: int) -> str:
         if self._saved is None:
             return f"{self._policy} actions"
-        return f"agent {agent}" + " (leader)" * (agent == self._population - 1)
+        return f"agent {agent}" + " (leader)" * (agent == self.population - 1)
 
 
 def population_of(cfg: Config) -> int:
@@ -103,7 +114,7 @@ def shown_agents(
 def _worlds_per_agent(options: Options, num_agents: int) -> int:
     num = options.num_worlds
     if num is None:
-        num = 4 if num_agents == 1 and options.video else 1
+        num = 4 if num_agents == 1 and options.video and not options.viewer else 1
     if num * num_agents > MAX_TILES:
         way_out = f"too many for one picture; use at most {MAX_TILES // num_agents}"
         raise ConfigError("num_worlds", num, way_out)

@@ -43,19 +43,28 @@ def main(words: Sequence[str]) -> None:
 
     saved = SavedRun(Path(options.checkpoint)) if options.checkpoint else None
     cfg = configuration(saved, given)
-    environment.check_drawable(cfg)
+    if options.viewer == "web":
+        environment.check_viewable(cfg, is_training=False)
+    else:
+        environment.check_drawable(cfg)
     cast = Cast(options, population_of(cfg), saved)
     try:
         with ExitStack() as stack:
             if saved is not None:
                 print(f"{saved.file}: {short(saved.state['frames'])} frames of training")
+            if options.viewer is not None:
+                from epo.cli.play.view import view
+
+                view(cast, options, saved, cfg)
+                return
             film = _set_up(cast, options, saved, cfg, stack)
             _shoot(film, options, num_steps(options, environment.episode_length(cfg)))
     except KeyboardInterrupt:
-        print("\ninterrupted: the file was not written", file=sys.stderr)
+        lost = "" if options.viewer else ": the file was not written"
+        print(f"\ninterrupted{lost}", file=sys.stderr)
         sys.exit(130)
     except EnvError as error:
-        print(f"error: {error}; the file was not written", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -102,26 +111,16 @@ def _set_up(
     cast: Cast, options: Options, saved: Optional[SavedRun], cfg: Config, stack: ExitStack
 ) -> Film:
     """Build the worlds shown, their actors and what draws them; `stack` closes all of it."""
+    from epo.cli.play import worlds
     from epo.cli.play.film import Film
-    from epo.envs import CurriculumEnv
     from epo.record.tiles import Grid
-    from epo.runner.evaluator import Evaluator
 
-    cfg.num_agents, cfg.num_envs = len(cast.agents), len(cast.labels)
-    env = stack.enter_context(closing(environment.make_env(cfg)))
-    policy = cast.policy(cfg, env)
-    grid = Grid(len(cast.labels), options.width, options.height)
-    level = options.level
-    if isinstance(env, CurriculumEnv):
-        if level is None and saved is not None:
-            level = saved.level(env)
-        level = env.hold_level(level)
-    elif level is not None:
-        raise ConfigError("level", level, "the task has no curriculum; leave it out")
+    evaluator, level = worlds.build(cast, options, saved, cfg, stack)
+    env, grid = evaluator.env, Grid(len(cast.labels), options.width, options.height)
     renderer = environment.make_renderer(cfg, env, *grid.tile_size)
     stack.enter_context(closing(renderer))
     return Film(
-        Evaluator(env, policy),
+        evaluator,
         renderer,
         grid,
         cast.labels,

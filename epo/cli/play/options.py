@@ -12,6 +12,7 @@ from epo.record.video import PICTURES, VIDEOS, check_file
 
 USAGE = """usage: python -m epo play checkpoint=RUN [video=play.mp4] [name=value...]
        python -m epo play task=NAME [policy=random] [video=play.mp4] [name=value...]
+       python -m epo play checkpoint=RUN viewer=web [port=8080] [name=value...]
 
   checkpoint     run folder (its best.pt, or else last.pt) or a checkpoint in one
   policy         random or zero actions instead of the agents of a checkpoint
@@ -27,11 +28,16 @@ USAGE = """usage: python -m epo play checkpoint=RUN [video=play.mp4] [name=value
   level          of a task with a curriculum, such as the success tolerance of AllegroKuka tasks, m;
                  default that of the checkpoint
   captions       false: no text in the tiles
+  viewer         web: a page for a browser instead of a file: orbit, pause, step, speed, agent and
+                 checkpoint, push or place the object, new goal, reward terms; until Ctrl-C or
+                 for `steps`. native: MuJoCo's own window, where there is a display
+  host, port     of the page; default 127.0.0.1 (only this machine) and 8080, or the next free
   trust          true: import the module that the run's config.yaml names (its code runs)
 
 Everything else is a setting of the task, such as task.episode_length=300 or seed=1.
 """
 POLICIES = ("random", "zero")
+VIEWERS = ("web", "native")
 MAX_AGENTS = 16
 """Agents that `agent=all` shows."""
 MAX_TILES = 64
@@ -60,6 +66,9 @@ class Options:
     deterministic: bool = True
     level: Optional[float] = None
     captions: bool = True
+    viewer: Optional[str] = None
+    host: str = "127.0.0.1"
+    port: int = 8080
 
 
 def check(options: Options) -> None:
@@ -80,18 +89,42 @@ def check(options: Options) -> None:
         ("steps", lambda value: value >= 0, "use 0 or more"),
         ("fps", lambda value: 1 <= value <= 60, "use a number from 1 to 60"),
         ("level", lambda value: value > 0, "use a positive number"),
+        ("port", lambda value: 1 <= value <= 65535, "use a number from 1 to 65535"),
         ("width", _is_size, f"use an even number from {SIZES[0]} to {SIZES[1]}"),
         ("height", _is_size, f"use an even number from {SIZES[0]} to {SIZES[1]}"),
     ):
         value = getattr(options, name)
         if value is not None and not fits(value):
             raise ConfigError(name, value, way_out)
+    if options.viewer is not None:
+        _check_viewer(options)
+        return
     if options.video is None and options.picture is None:
         options.video = "play.mp4"
     if options.video is not None:
         check_file("video", Path(options.video), VIDEOS)
     if options.picture is not None:
         check_file("picture", Path(options.picture), PICTURES)
+
+
+def _check_viewer(options: Options) -> None:
+    """Refuse viewers that are not here, and what goes with files only."""
+    if options.viewer not in VIEWERS:
+        raise ConfigError("viewer", options.viewer, f"use one of {', '.join(VIEWERS)}")
+    for name in ("video", "picture", "fps"):
+        if getattr(options, name) is not None:
+            way_out = f"viewer={options.viewer} writes no file; leave it out"
+            raise ConfigError(name, getattr(options, name), way_out)
+    if options.agent == "all" or "," in options.agent:
+        raise ConfigError("agent", options.agent, "one agent acts in a viewer; choose others there")
+    if options.viewer == "native":
+        from epo.cli.play.native import check_display
+
+        check_display()
+    else:
+        from epo.viewer.page import check_package
+
+        check_package("viewer", "web")
 
 
 def num_steps(options: Options, episode_length: Optional[int]) -> int:
