@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections import deque
-from typing import Deque, Dict, List, NamedTuple, Protocol, Sequence, Tuple
+from typing import Deque, Dict, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from epo.cli import child
 from epo.record.progress import clock, short
@@ -35,10 +35,11 @@ class Run(Protocol):
 
 
 class Job(NamedTuple):
-    """A run and its process."""
+    """A run, its process, and the variables that keep it to its share of the machine."""
 
     run: Run
     process: subprocess.Popen[bytes]
+    share: Mapping[str, str] = child.ONE_THREAD
 
 
 class Execution:
@@ -48,12 +49,20 @@ class Execution:
         runs: what to run, in this order.
         num_jobs: processes at a time, at least 1.
         metric: column that is shown of a run that has ended.
+        shares: variables of the runs that go on at the same time, such as the GPU of each; None:
+            one thread for every run.
 
     Attributes:
         failures: name of a run -> why it failed.
     """
 
-    def __init__(self, runs: Sequence[Run], num_jobs: int, metric: str) -> None:
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        num_jobs: int,
+        metric: str,
+        shares: Optional[Sequence[Mapping[str, str]]] = None,
+    ) -> None:
         self.num_jobs = num_jobs
         self.metric = metric
         self.failures: Dict[str, str] = {}
@@ -61,6 +70,7 @@ class Execution:
         self._num_ended = 0
         self._waiting: Deque[Run] = deque(runs)
         self._jobs: List[Job] = []
+        self._shares = None if shares is None else list(shares)  # those that are free
         self._begin = time.perf_counter()
 
     def run(self) -> int:
@@ -73,7 +83,7 @@ class Execution:
             try:
                 while self._jobs or (self._waiting and not stop):
                     while self._waiting and len(self._jobs) < self.num_jobs and not stop:
-                        self._jobs.append(start(self._waiting.popleft()))
+                        self._jobs.append(self._start(self._waiting.popleft()))
                     if stop and not is_asked:
                         is_asked = True
                         for job in self._jobs:
@@ -85,11 +95,19 @@ class Execution:
                     job.process.kill()
         return stop.exit_code
 
+    def _start(self, run: Run) -> Job:
+        if self._shares is None:
+            return start(run)
+        share = self._shares.pop(0)
+        return Job(run, child.start(run.arguments, run.folder.path, share), share)
+
     def _collect(self, is_stopping: bool) -> None:
         """Record the processes that have ended."""
         ended = [job for job in self._jobs if job.process.poll() is not None]
         self._jobs = [job for job in self._jobs if job not in ended]
-        for run, process in ended:
+        for run, process, share in ended:
+            if self._shares is not None:
+                self._shares.append(share)
             if process.returncode and is_stopping:
                 continue
             self._num_ended += 1
