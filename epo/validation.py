@@ -272,14 +272,16 @@ def _check_compiler(device: str) -> None:
 
 def _check_paths(cfg: Config) -> None:
     """Check that what is read exists and that the run folder can be written."""
-    for name in ("run_dir", "resume", "checkpoint"):
+    for name in ("run_dir", "resume", "checkpoint", "genes"):
         _check_path(name, getattr(cfg, name))
     if cfg.resume not in ("never", "auto") and not Path(cfg.resume).exists():
         raise ConfigError(
             "resume", cfg.resume, "there is no such run folder; use never, auto or a run folder"
         )
-    if cfg.checkpoint is not None and not Path(cfg.checkpoint).is_file():
-        raise ConfigError("checkpoint", cfg.checkpoint, "there is no such file")
+    for name in ("checkpoint", "genes"):
+        value = getattr(cfg, name)
+        if value is not None and not Path(value).is_file():
+            raise ConfigError(name, value, "there is no such file")
     setting = "." if cfg.run_dir is None else cfg.run_dir
     folder = Path(setting).absolute()
     while not folder.exists() and folder != folder.parent:

@@ -50,7 +50,7 @@ _EXPECTED = (
     (re.compile("Interpolation key"), "it refers to a setting that does not exist"),
     (re.compile("is not a subclass of"), "it is a group of settings; set one of them"),
 )
-PATHS = ("run_dir", "resume", "checkpoint")
+PATHS = ("run_dir", "resume", "checkpoint", "genes")
 """Settings that name files: any text."""
 _WITH_EXPONENT = re.compile(r"^\d+(\.\d*)?e\+?\d+$", re.IGNORECASE)
 

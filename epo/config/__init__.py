@@ -165,6 +165,8 @@ class Config:
     checkpoints (docs/runs.md)."""
     checkpoint: Optional[str] = None
     """Checkpoint to take the start weights from (networks and normalisers only)."""
+    genes: Optional[str] = None
+    """File of genes to begin with, from `python -m epo genes RUN export=all`: as many as agents."""
 
     # No setting: dotted name -> text such as `${oc.env:NAME}`, what a run records instead of the
     # value. Filled in where a command line is composed.

@@ -27,6 +27,7 @@ RESUME: Mapping[str, str] = {
     # Random numbers continue where they were, networks are those of the checkpoint.
     "seed": FIXED,
     "checkpoint": FIXED,
+    "genes": FIXED,
     "num_agents": FIXED,
     "num_envs": FIXED,
     # Only the first frames of a run depend on it.

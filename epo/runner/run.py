@@ -16,9 +16,10 @@ from epo.ranks import ALONE, Ranks
 from epo.record.progress import RunPlan
 from epo.record.recorder import Recorder, build_recorder, check_packages
 from epo.rollout.staggered import stagger
-from epo.runner import checkpoint
+from epo.runner import budget, checkpoint
 from epo.runner.evaluation import Evaluation
 from epo.runner.fit import load_weights, restore
+from epo.runner.gene_bank import transplant
 from epo.runner.loop import Loop
 from epo.runner.run_folder import RunFolder, as_recorded
 from epo.runner.seeds import derive_seed, rank_seed
@@ -74,6 +75,8 @@ def run(
         folder = starts[0].folder if starts else RunFolder(Path(str(cfg.run_dir)))
         folder.saved_iteration = saved_iteration
         trainer.begin()
+        if ranks.rank == 0:
+            say(budget.line(trainer))
         frames = None if state is None else trainer.frames
         with _recorder(cfg, env, ranks, frames) as recorder:
             trainer.recorder = recorder
@@ -118,6 +121,8 @@ def _begin(
         restore(trainer, own(state, trainer.state_dict, num_agents, ranks), last)
     elif weights is not None:
         load_weights(trainer, weights, Path(str(cfg.checkpoint)))
+    if state is None and cfg.genes:
+        transplant(trainer, Path(cfg.genes))
     return trainer
 
 

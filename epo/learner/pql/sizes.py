@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Tuple
 
 import torch
 
 from epo.config import ConfigError, PqlCfg
 from epo.envs import EnvSpec
 from epo.learner.pql.replay import bytes_per_transition
+from epo.memory import free_bytes
 
 PUBLISHED_BATCH = 8192
 PUBLISHED_CAPACITY = 5_000_000
@@ -23,13 +22,6 @@ SHARE_OF_AUTO = 0.5
 """Share of the free memory that an automatic capacity takes."""
 SHARE_AT_MOST = 0.9
 """Share of the free memory that the buffer may take: networks and batches need the rest."""
-_CONTAINER_LIMITS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-    ),
-)
 
 
 class Sizes(NamedTuple):
@@ -88,14 +80,6 @@ def auto_capacity(num_envs: int, most: int) -> int:
     return max(num_envs, min(wanted, PUBLISHED_CAPACITY, most))
 
 
-def free_bytes(device: torch.device) -> int:
-    """Return the memory of `device` that is free for this process."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    limits = (_free_in_container(*files) for files in _CONTAINER_LIMITS)
-    return min([_free_on_host(), *(free for free in limits if free is not None)])
-
-
 def _check_capacity(
     capacity: int, dtype: torch.dtype, spec: EnvSpec, device: torch.device, free: int
 ) -> None:
@@ -117,24 +101,6 @@ def _check_capacity(
             capacity,
             f"one control step brings more; use at least num_envs={spec.num_envs}",
         )
-
-
-def _free_on_host() -> int:
-    """Return the free memory of the machine; where that is unknown, all of it."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _free_in_container(limit: str, used: str) -> Optional[int]:
-    """Return what a container's limit leaves; None without one. The arguments are files."""
-    try:
-        return int(Path(limit).read_text()) - int(Path(used).read_text())
-    except (OSError, ValueError):  # no container, or "max"
-        return None
 
 
 def _gb(num_bytes: int) -> str:

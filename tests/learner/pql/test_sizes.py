@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 import epo.learner.pql.sizes as sizes
+from epo import memory
 from epo.config import ConfigError, PqlCfg
 from epo.envs import EnvSpec
-from epo.learner.pql.sizes import auto_batch_size, auto_capacity, choose_sizes, free_bytes
+from epo.learner.pql.sizes import auto_batch_size, auto_capacity, choose_sizes
+from epo.memory import free_bytes
 from tests.learner.pql.small import CPU
 
 GB = 1_000_000_000
@@ -94,7 +96,7 @@ def test_limit_of_a_container_counts(monkeypatch, tmp_path):
     limit, used = tmp_path / "limit", tmp_path / "used"
     limit.write_text("3000000\n")
     used.write_text("1000000\n")
-    monkeypatch.setattr(sizes, "_CONTAINER_LIMITS", ((str(limit), str(used)),))
+    monkeypatch.setattr(memory, "_CONTAINER_LIMITS", ((str(limit), str(used)),))
     assert free_bytes(CPU) == 2_000_000
     limit.write_text("max\n")
     assert free_bytes(CPU) > 2_000_000
