@@ -38,9 +38,9 @@ class Page(NamedTuple):
 
 
 def pages() -> List[Page]:
-    """Return the page of every task with a file in cfg/task, but for the probes and Gymnasium."""
+    """Return a page for every task of ours; other people's environments have pages of their own."""
     names = sorted(path.stem for path in (REPOSITORY / "cfg/task").glob("*.yaml"))
-    chosen = [n for n in names if not n.startswith("Probe") and n != "Gymnasium"]
+    chosen = [n for n in names if isinstance(configuration(n), (AllegroKukaCfg, ClassicCfg))]
     return [Page(f"tasks/{name}.md", page(name)) for name in chosen]
 
 
