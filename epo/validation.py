@@ -74,9 +74,9 @@ def validate(cfg: Config) -> None:
     check_devices(cfg)
     _check_networks(cfg)
     _check_paths(cfg)
-    if cfg.record.eval_frames and cfg.engine.name == "isaacgym":
+    if cfg.record.eval_interval and cfg.engine.name == "isaacgym":
         way_out = "Isaac Gym holds one simulation per process; use 0, and python -m epo eval"
-        raise ConfigError("record.eval_frames", cfg.record.eval_frames, way_out)
+        raise ConfigError("record.eval_interval", cfg.record.eval_interval, way_out)
     if cfg.algo.evolution.enabled:
         _check_evolution(cfg)
 

@@ -104,9 +104,10 @@ class RecordCfg:
     keep_last: int = 2
     """Checkpoints that are kept: `last.pt`, before it `last-1.pt`, and so on (R: one to go back to
     where the newest is damaged)."""
-    eval_frames: int = 0
+    eval_interval: int = 0
     """Frames between two evaluations of the leader without noise on new episodes, at the end of an
-    iteration (columns `eval/...`); 0: none. Every evaluation meets the same episodes."""
+    iteration (columns `eval/...`); 0: none. Every evaluation meets the same episodes, at the target
+    level of a curriculum. `best.pt` is then the leader of the best evaluation."""
     eval_episodes: int = 100
     """Episodes of an evaluation, one environment for each."""
     viewer: bool = False

@@ -139,7 +139,7 @@ NOT_NEGATIVE = (
     "algo.pql.policy_lag",
     "guard.max_rollout_mb",
     "record.console_interval_s",
-    "record.eval_frames",
+    "record.eval_interval",
     *HEALTH,
 )
 UNIT_INTERVAL = (

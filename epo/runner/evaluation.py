@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, List
 
 from epo.config import Config
-from epo.envs import VecEnv
+from epo.envs import CurriculumEnv, VecEnv
 from epo.runner.evaluator import Episode, Evaluator, averages, load_policy
 
 if TYPE_CHECKING:
@@ -21,9 +21,11 @@ MAX_STEPS = 20_000
 
 
 class Evaluation:
-    """Measures the leader every `record.eval_frames` frames.
+    """Measures the leader every `record.eval_interval` frames.
 
     It acts without noise in new environments, one episode in each, which begin alike every time.
+    A curriculum is held where it ends: early and late evaluations are of one task. `best.pt` is
+    then that of the best evaluation.
     They keep nothing, so a resumed run measures the same, and training continues as without it.
 
     Args:
@@ -32,7 +34,7 @@ class Evaluation:
     """
 
     def __init__(self, cfg: Config, make_env: Callable[[Config], VecEnv]) -> None:
-        self._interval = cfg.record.eval_frames
+        self._interval = cfg.record.eval_interval
         seed = (cfg.seed + SEED_OFFSET) % 2**31
         self._cfg = replace(cfg, num_envs=cfg.record.eval_episodes, num_agents=1, seed=seed)
         self._make_env = make_env
@@ -41,7 +43,7 @@ class Evaluation:
 
     def is_due(self, before: int, frames: int) -> bool:
         """Return whether an interval ended after `before` and up to `frames` frames."""
-        return bool(self._interval) and frames // self._interval > before // self._interval
+        return is_due(self._interval, before, frames)
 
     def measure(self, loop: Loop) -> Dict[str, float]:
         """Return the means over the episodes: `eval/episode_return`, `eval/steps`, metrics."""
@@ -52,11 +54,18 @@ class Evaluation:
             policy = load_policy(
                 cfg.algo, population, loop.policy_state(), where, env, leader, None
             )
+            if isinstance(env, CurriculumEnv):
+                env.hold_level(env.target_level)
             means = averages(_first_episodes(Evaluator(env, policy)))
         return {
             f"eval/{'episode_return' if name == 'return' else name}": value
             for name, value in means.items()
         }
+
+
+def is_due(interval: int, before: int, frames: int) -> bool:
+    """Return whether an interval ended after `before` and up to `frames` frames; never for 0."""
+    return bool(interval) and frames // interval > before // interval
 
 
 def _first_episodes(evaluator: Evaluator) -> List[Episode]:

@@ -156,7 +156,8 @@ class Loop(ABC):
 
         Of equal ones the later is better: it has learned for longer.
         """
-        fitness = self.last_metrics.get("leader/objective", math.nan)
+        column = "eval/fitness" if self.cfg.record.eval_interval else "leader/objective"
+        fitness = self.last_metrics.get(column, math.nan)
         is_best = fitness >= self.best_fitness
         if is_best:
             self.best_fitness = fitness

@@ -69,7 +69,7 @@ def run(
         if state is None and cfg.staggered_starts:
             stagger(env, int(cfg.num_agents), derive_seed(cfg.seed, "staggered starts"), ranks)
         trainer = ranks.together(lambda: _begin(cfg, env, ranks, state, weights))
-        if cfg.record.eval_frames and ranks.rank == 0:
+        if cfg.record.eval_interval and ranks.rank == 0:
             trainer.evaluation = Evaluation(cfg, make_env)
         cfg.run_dir, saved_iteration = ranks.first(lambda: _open(cfg, env, starts[0]))
         folder = starts[0].folder if starts else RunFolder(Path(str(cfg.run_dir)))

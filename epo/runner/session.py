@@ -16,6 +16,7 @@ from epo.record.progress import clock, short
 from epo.record.recorder import Recorder
 from epo.redact import redact_words
 from epo.runner import checkpoint
+from epo.runner.evaluation import is_due
 from epo.runner.flight_recorder import FlightRecorder, message
 from epo.runner.guard import NonFiniteError, StopSignal
 from epo.runner.loop import Loop
@@ -90,13 +91,23 @@ class Session:
     def _save_when_due(self) -> None:
         trainer, interval = self.trainer, self.trainer.cfg.record.checkpoint_interval
         try:
-            if trainer.iteration % BEST_INTERVAL == 0 and trainer.is_best():
+            if self._is_best():
                 self._save_best()
             if trainer.iteration % interval == 0:
                 self._save_last(trainer.state_dict())
         except ConfigError as error:
             # The run continues: the disk may have room again at the next checkpoint.
             say(f"warning: {error}", is_error=True)
+
+    def _is_best(self) -> bool:
+        """Return whether the leader is the best so far: by its evaluation where there is one."""
+        trainer = self.trainer
+        every = trainer.cfg.record.eval_interval
+        if not every:
+            return trainer.iteration % BEST_INTERVAL == 0 and trainer.is_best()
+        before = trainer.frames - trainer.frames_per_iteration
+        # Rank 0 alone evaluates, so it decides.
+        return is_due(every, before, trainer.frames) and self.ranks.first(trainer.is_best)
 
     def _save_best(self) -> None:
         trainer = self.trainer

@@ -10,11 +10,14 @@ import pytest
 from epo.cli import environment
 from epo.cli.environment import make_env
 from epo.config import Config, ConfigError
+from epo.record.csv import METRICS, rows
 from epo.record.recorder import Recorder
+from epo.runner import checkpoint
 from epo.runner.evaluation import Evaluation
 from epo.runner.evaluator import Evaluator, load_policy
 from epo.runner.loop import Loop
 from epo.runner.run import make_loop
+from epo.runner.run import run as train
 from epo.validation import validate
 from tests.composed import composed
 
@@ -37,7 +40,7 @@ def small(*overrides: str) -> Config:
     cfg = composed(
         *("task=ProbeReach", "algo=sapg", "num_agents=4", "num_envs=16", "device=cpu"),
         *("algo.network.kind=mlp", "algo.network.mlp_units=[8]", "algo.ppo.horizon=8"),
-        *("record.eval_frames=300", "record.eval_episodes=5"),
+        *("record.eval_interval=300", "record.eval_episodes=5"),
         *overrides,
     )
     return environment.ready(cfg)[0]
@@ -69,6 +72,34 @@ def test_evaluation_comes_once_per_interval_and_leaves_training_alone():
     }
     assert rows[2]["eval/steps"] == 50
     assert [*map(without_times, rows)] == [*map(without_times, others)]
+
+
+def test_best_checkpoint_is_that_of_the_best_evaluation(tmp_path: Path):
+    cfg = small(f'run_dir="{tmp_path}/run"', "max_iterations=6", "record.console=off")
+    cfg.record.tensorboard = cfg.record.health.enabled = False
+    assert train(cfg, make_env) == 0
+    table = {int(row["iteration"]): row["eval/fitness"] for row in rows(tmp_path / "run" / METRICS)}
+    measured = {iteration: float(text) for iteration, text in table.items() if text}
+    assert list(measured) == [3, 5]  # at 384 and 640 frames
+    best = checkpoint.load(tmp_path / "run/checkpoints/best.pt")
+    assert best["fitness"] == pytest.approx(max(measured.values()), rel=1e-6)
+    # Of equal ones the later.
+    assert best["iteration"] == max(measured, key=lambda i: (measured[i], i))
+
+
+def test_a_curriculum_is_held_where_it_ends():
+    held: List[float] = []
+
+    def with_curriculum(own: Config) -> Any:
+        env: Any = make_env(own)
+        env.level_name, env.target_level = "level", 0.01
+        env.hold_level, env.level_of = held.append, lambda state, agent: 0.075
+        return env
+
+    cfg = small("algo=ppo", "num_agents=1")
+    loop = make_loop(cfg, make_env(cfg), Recorder([]))
+    Evaluation(cfg, with_curriculum).measure(loop)
+    assert held == [0.01]
 
 
 def test_the_leader_acts_without_noise_on_the_same_episodes():
@@ -108,12 +139,12 @@ def test_other_ways_of_training_are_measured_too(overrides):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("record.eval_frames=-1",), "record.eval_frames=-1: use 0 or more"),
+        (("record.eval_interval=-1",), "record.eval_interval=-1: use 0 or more"),
         (("record.eval_episodes=0",), "record.eval_episodes=0: use at least 1"),
-        (("engine=isaacgym",), "record.eval_frames=300: Isaac Gym holds one simulation"),
+        (("engine=isaacgym",), "record.eval_interval=300: Isaac Gym holds one simulation"),
     ],
 )
 def test_impossible_evaluations_are_one_line(overrides, message: str):
-    cfg = composed("task=ProbeReach", "algo=ppo", "record.eval_frames=300", *overrides)
+    cfg = composed("task=ProbeReach", "algo=ppo", "record.eval_interval=300", *overrides)
     with pytest.raises(ConfigError, match=message):
         validate(cfg)

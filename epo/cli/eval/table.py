@@ -13,10 +13,15 @@ from epo.cli.study.statistics import Interval
 from epo.record.progress import short
 from epo.runner.saved_run import SavedRun
 
+WIDTH_OF_FILES = 160
+"""Columns of a table that is not written to a terminal: nothing of it is cut."""
+
 
 def show(saved: SavedRun, found: Sequence[Result]) -> None:
     """Print one row per agent, mode and engine, and what a reader must know to judge it."""
     console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH_OF_FILES)
     title = f"{saved.file}: {short(saved.state['frames'])} frames of training"
     engines = list(dict.fromkeys(result.engine for result in found))
     if len(engines) == 1:

@@ -37,7 +37,7 @@ TRAINED = (
 )
 EVALUATED = (
     "That column is of the leader without noise, measured now and then on new episodes that are "
-    "the same for all arms of a seed and no part of the training (`record.eval_frames`)."
+    "the same for all arms of a seed and no part of the training (`record.eval_interval`)."
 )
 SHARE = f"{100 * FINAL_SHARE:.0f} %"
 
