@@ -23,6 +23,7 @@ def start(
     folder: Path,
     environment: Optional[Mapping[str, str]] = None,
     option: str = "runs",
+    torchrun: Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
     """Start train.py; what it prints goes to `OUTPUT` in its folder.
 
@@ -31,6 +32,7 @@ def start(
         folder: of the run.
         environment: variables beside those of this process.
         option: what chose the folder, for the message.
+        torchrun: words between Python and train.py, if several processes are to learn.
 
     Raises:
         ConfigError: if the folder cannot be written.
@@ -39,7 +41,7 @@ def start(
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / OUTPUT, "wb") as output:
             return subprocess.Popen(
-                [sys.executable, str(TRAIN), *arguments],
+                [sys.executable, *torchrun, str(TRAIN), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

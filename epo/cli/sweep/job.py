@@ -12,7 +12,7 @@ import sys
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import Any, ContextManager, Iterator, List, Optional
+from typing import Any, ContextManager, Iterator, List, Optional, Sequence
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from epo.cli import child
 from epo.cli.compose import USAGE_ERROR
 from epo.cli.past_runs.overview import RUNNING
-from epo.cli.sweep import launcher, slots
+from epo.cli.sweep import launcher, nodes, slots
 from epo.cli.sweep.slots import Slot
 from epo.cli.sweep.table import FAILED, FINISHED, Table
 from epo.config import Config, ConfigError
@@ -64,10 +64,15 @@ def run_in_process(cfg: Config) -> None:
     settings = [assignment("run_dir", folder.path), "resume=auto"]
     command = [*hydra.overrides.task, *settings]
     say(title)
+    if _is_spread(hydra.launcher) and nodes.node_rank():
+        # The run's other processes; the first node keeps its folder and the table.
+        _run(command, folder.path / f"node{nodes.node_rank()}", None, nodes.torchrun())
+        return
     table.update(name, RUNNING)
     try:
         with _slot(hydra.launcher, table.folder) as slot:
-            code = _run(command, None if is_alone else folder.path, slot)
+            torchrun = nodes.torchrun() if _is_spread(hydra.launcher) else ()
+            code = _run(command, None if is_alone else folder.path, slot, torchrun)
         error = f"code {code}" if is_alone else child.reason(folder.path, code)
     except ConfigError as refusal:
         code, error = USAGE_ERROR, str(refusal)
@@ -88,13 +93,24 @@ def _slot(config: Any, folder: Path) -> ContextManager[Optional[Slot]]:
     return slots.take(slots.deal(folder, launcher.num_slots(config)))
 
 
-def _run(command: List[str], folder: Optional[Path], slot: Optional[Slot]) -> int:
+def _is_spread(config: Any) -> bool:
+    """Return whether the job has several nodes, each with a process of this sweep."""
+    return launcher.is_slurm(config) and nodes.num_nodes() > 1
+
+
+def _run(
+    command: List[str],
+    folder: Optional[Path],
+    slot: Optional[Slot],
+    torchrun: Sequence[str] = (),
+) -> int:
     """Run train.py and return its code, 128 plus the number of the signal that killed it.
 
     Args:
         command: its overrides.
         folder: where its output goes; None: to this terminal.
         slot: its share of the machine; None: all of it.
+        torchrun: words before train.py, on several nodes.
     """
     processes: List[subprocess.Popen[bytes]] = []
     with _signals_left_to(processes):
@@ -102,7 +118,8 @@ def _run(command: List[str], folder: Optional[Path], slot: Optional[Slot]) -> in
             processes.append(subprocess.Popen([sys.executable, str(child.TRAIN), *command]))
         else:
             variables = None if slot is None else slot.environment
-            processes.append(child.start(command, folder, variables, "hydra.sweep.dir"))
+            option = "hydra.sweep.dir"
+            processes.append(child.start(command, folder, variables, option, torchrun))
         if slot is not None:
             slot.keep(processes[0])
         code = processes[0].wait()

@@ -79,6 +79,11 @@ def is_joblib(launcher: Any) -> bool:
     return "JoblibLauncher" in launcher.get("_target_", "")
 
 
+def is_slurm(launcher: Any) -> bool:
+    """Return whether every run is a job of Slurm."""
+    return "SlurmLauncher" in launcher.get("_target_", "")
+
+
 def is_basic(launcher: Any) -> bool:
     """Tell whether runs come one after the other, on this terminal."""
     return "BasicLauncher" in launcher.get("_target_", "")
