@@ -8,9 +8,7 @@ from epo.__main__ import VERBS, main
 from epo.cli.bench.command import BENCHES
 from epo.config import ConfigError
 
-COMMANDS = [[verb] for verb in VERBS if verb not in ("plot", "diagnose")] + [
-    ["bench", what] for what in BENCHES
-]
+COMMANDS = [[verb] for verb in VERBS] + [["bench", what] for what in BENCHES]
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])

@@ -43,7 +43,7 @@ def main(words: Sequence[str]) -> None:
 
     saved = SavedRun(Path(options.checkpoint)) if options.checkpoint else None
     cfg = configuration(saved, given)
-    if options.viewer == "web":
+    if options.viewer is not None:
         environment.check_viewable(cfg, is_training=False)
     else:
         environment.check_drawable(cfg)
