@@ -52,7 +52,7 @@ $(VENV)/docs.stamp: $(STAMP)
 	@touch $@
 
 docs: $(VENV)/docs.stamp
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet -f website/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet -f docs/website/mkdocs.yml
 	@echo "wrote build/site/index.html"
 
 stress: $(STAMP)

@@ -12,6 +12,7 @@ from typing import Any, List, NamedTuple
 
 import torch
 
+from docs.website.settings import doc_lines, escape, table, walk
 from epo.cli.compose import check
 from epo.cli.environment import CONFIG_DIR, register
 from tasks import registry
@@ -20,9 +21,8 @@ from tasks.allegro_kuka.rewards import TERMS
 from tasks.classic.config import ClassicCfg
 from tasks.classic.env import TASKS
 from tasks.description import Part
-from website.settings import doc_lines, escape, table, walk
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Page(NamedTuple):

@@ -9,8 +9,8 @@ import pytest
 if sys.version_info < (3, 11):
     pytest.skip("the site is built with Python 3.11 or later", allow_module_level=True)
 
+from docs.website.settings import escape, show, walk
 from tests.composed import composed
-from website.settings import escape, show, walk
 
 
 def test_every_setting_has_its_doc_line():

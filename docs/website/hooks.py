@@ -9,9 +9,9 @@ from typing import Any, Dict, List
 
 from mkdocs.structure.files import File, Files
 
-from website import llms, navigation, reference, task_pages
+from docs.website import llms, navigation, reference, task_pages
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 ADOPTED = {"docker.md": "docker/README.md", "changelog.md": "CHANGELOG.md"}
 """Page -> file of the repository outside of docs/ that it shows."""
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")

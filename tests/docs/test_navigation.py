@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from website.navigation import complete, listed
+from docs.website.navigation import complete, listed
 
 NAV = [
     {"Home": "index.md"},

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict, List
 
+from docs.website.settings import table, walk
+from docs.website.task_pages import Page
 from epo.cli.compose import check
 from epo.cli.environment import CONFIG_DIR, register
-from website.settings import table, walk
-from website.task_pages import Page
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 ROOMS: Dict[str, str] = {
     "epo/envs.py": "Environments",
     "epo/population": "Population",

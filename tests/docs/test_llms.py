@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from website import llms
+from docs.website import llms
 
 PAGE = """# Title
 

@@ -10,9 +10,9 @@ import pytest
 if sys.version_info < (3, 11):
     pytest.skip("the site is built with Python 3.11 or later", allow_module_level=True)
 
-from website import task_pages
+from docs.website import task_pages
 
-NAV = (task_pages.REPOSITORY / "website/mkdocs.yml").read_text(encoding="utf-8")
+NAV = (task_pages.REPOSITORY / "docs/website/mkdocs.yml").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""The documentation; `docs.website` makes a site of it."""
