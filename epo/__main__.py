@@ -1,13 +1,16 @@
-"""`python -m epo <verb>`: tools for runs; training itself is `python train.py`."""
+"""`epo <verb>`, or `python -m epo <verb>`: training, and tools for runs."""
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Dict, List, Tuple
 
 from epo.cli.compose import one_line_errors
 from epo.config import ConfigError
+from epo.program import verbs
+from epo.quoting import shell
 from epo.terminal import guard_streams
 from epo.validation import did_you_mean
 
@@ -28,6 +31,7 @@ VERBS: Dict[str, Tuple[str, str]] = {
         "epo.cli.past_runs.command",
         "list runs, compare their settings, delete what came to nothing",
     ),
+    "train": ("epo.cli.train", "train a population of agents; epo train --help lists settings"),
     "study": ("epo.cli.study.command", "make all runs of a comparison and the page about them"),
 }
 """Verb -> module with `main(arguments)`, imported when it is used, and what it does."""
@@ -40,7 +44,7 @@ def main(arguments: List[str]) -> None:
         ConfigError: if there is no such verb, or the verb refuses its arguments.
     """
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print("usage: python -m epo <verb> ...; a verb without arguments explains itself\n")
+        print(f"usage: {shell(verbs())} <verb> ...; a verb without arguments explains itself\n")
         for verb, (_, help_text) in VERBS.items():
             print(f"  {verb:<10}{help_text}")
         return
@@ -51,7 +55,15 @@ def main(arguments: List[str]) -> None:
     import_module(VERBS[verb][0]).main(rest)
 
 
-if __name__ == "__main__":
-    guard_streams(is_silent=True)
+def console() -> None:
+    """Do what the command line says; the command `epo` of an installed package begins here."""
+    # The working directory comes last: what it holds stands in for nobody's package.
+    here = os.getcwd()
+    sys.path = [*(path for path in sys.path if path not in ("", here)), here]
+    guard_streams(is_silent=sys.argv[1:2] != ["train"])
     with one_line_errors():
         main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    console()

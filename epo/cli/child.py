@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Mapping, Optional, Sequence
 
 from epo.cli.environment import CONFIG_DIR
 from epo.config import ConfigError
+from epo.program import training
 
-TRAIN = CONFIG_DIR.parent / "train.py"
+TRAIN = training(CONFIG_DIR.parent)
+"""Words of a process that trains."""
 OUTPUT = "output.txt"
 """What a run prints, in its folder."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -41,7 +42,7 @@ def start(
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / OUTPUT, "wb") as output:
             return subprocess.Popen(
-                [sys.executable, *torchrun, str(TRAIN), *arguments],
+                [TRAIN[0], *torchrun, *TRAIN[1:], *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Optional, Seque
 from hydra.core.config_store import ConfigStore
 
 import epo.config
+from epo import program
 from epo.cli import compose
 from epo.cli.guidance import before
 from epo.config import Config, ConfigError
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     ReadinessCheck = Callable[[], Readiness]
 
-CONFIG_DIR = Path(__file__).resolve().parents[2] / "cfg"
-"""Folder that holds `config.yaml`."""
+_PLACES = [Path(epo.config.__file__).resolve().parents[i] / "cfg" for i in (1, 2)]
+CONFIG_DIR = next((place for place in _PLACES if (place / "config.yaml").is_file()), _PLACES[1])
+"""Folder that holds `config.yaml`: inside an installed package, or at the top of a checkout."""
 
 
 @lru_cache(maxsize=None)  # Hydra keeps them as long as the process lives.
@@ -44,6 +45,23 @@ def register() -> None:
     epo.config.register(store)
     for failure in registry.store_schemas(store):
         say(f"warning: {failure}", is_error=True)
+
+
+def register_family(kind: str, target: str) -> None:
+    """Make a family of tasks known, as `tasks.registry.register`, to Hydra too."""
+    registry.register(kind, target)
+    registry.store_schemas(ConfigStore.instance())
+
+
+def adapt(env: Any) -> VecEnv:
+    """Put batched environments of others behind the contract; any device, any size."""
+    import torch
+
+    from tasks.vector.adapt import adapt as put_behind
+    from tasks.vector.config import VectorCfg
+
+    device = torch.device(str(getattr(env, "device", "cpu")))
+    return put_behind(env, VectorCfg(make=type(env).__name__), env.num_envs, device, 0)
 
 
 def check(arguments: Sequence[str]) -> List[Config]:
@@ -120,8 +138,8 @@ def train(cfg: Config) -> int:
     if size > 1 and find_world() is None:
         from epo.ranks.launch import launch
 
-        return launch(size, sys.argv)
-    print(*choices, *before(cfg, sys.argv), sep="\n", flush=True)
+        return launch(size, [*program.absolute()[1:], *program.started().settings])
+    print(*choices, *before(cfg, *program.started()), sep="\n", flush=True)
     # Imports torch: what came before answered at once.
     import torch
 

@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from epo.config import Config
-from epo.quoting import python, shell
+from epo.quoting import shell
 
 HELP_FLAGS = {"-h", "--help"}
 GROUPS = ("task", "algo", "engine", "experiment")
@@ -63,19 +63,19 @@ def meant(word: str, config_dir: Path) -> List[str]:
     return [f"{group}={word}" for group, names in options(config_dir).items() if word in names]
 
 
-def before(cfg: Config, command: Sequence[str]) -> List[str]:
+def before(cfg: Config, begin: Sequence[str], settings: Sequence[str]) -> List[str]:
     """Return what to know before a run begins: how it ends, and where a beginner should begin.
 
     Args:
         cfg: resolved configuration.
-        command: the command line, its own name first.
+        begin: words that begin such a command.
+        settings: those that were given.
     """
     lines = []
     if all(getattr(cfg, name) is None for name in LIMITS):
         lines.append("the run ends with Ctrl-C, which saves; max_minutes=60 would end it by itself")
-    script, *words = command
-    if not words:
-        small = shell([python(), script, "experiment=laptop"])
+    if not settings:
+        small = shell([*begin, "experiment=laptop"])
         lines.append(f"these are the defaults; for ten minutes on a CPU: {small}")
-        lines.append(f"everything that can be set: {shell([python(), script, '--help'])}")
+        lines.append(f"everything that can be set: {shell([*begin, '--help'])}")
     return lines

@@ -16,6 +16,7 @@ import numpy
 import torch
 
 import epo
+from epo import program
 from epo.quoting import shell
 from epo.redact import redact, redact_words
 from epo.validation import granted_cores
@@ -40,9 +41,8 @@ class GitState(NamedTuple):
 
 def command_line() -> str:
     """Return the command of this process, without secrets, as a line that works from any folder."""
-    script = Path(sys.argv[0])
-    words = [sys.executable, str(script.resolve() if script.exists() else script)]
-    return f"cd {shlex.quote(os.getcwd())} && {shell(words + redact_words(sys.argv[1:]))}"
+    words = [*program.absolute(), *redact_words(program.started().settings)]
+    return f"cd {shlex.quote(os.getcwd())} && {shell(words)}"
 
 
 def module_command(module: str, *arguments: str) -> str:

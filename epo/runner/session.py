@@ -7,9 +7,10 @@ import math
 import sys
 from typing import Any, Callable, Dict
 
+from epo import program
 from epo.config import ConfigError
 from epo.exceptions import one_line, traceback_text, wants_tracebacks
-from epo.quoting import assignment, python, shell, short_path
+from epo.quoting import assignment, shell, short_path
 from epo.ranks.alone import GONE, RankError
 from epo.record.names import headline
 from epo.record.progress import clock, short
@@ -239,8 +240,7 @@ class Session:
         if self.is_drawn:
             verbs["watch it"] = ["play", assignment("checkpoint", path)]
         return "".join(
-            f"  {what:<14}{shell([python(), '-m', 'epo', *words])}\n"
-            for what, words in verbs.items()
+            f"  {what:<14}{shell([*program.verbs(), *words])}\n" for what, words in verbs.items()
         )
 
     def _next_command(self) -> str:
@@ -253,6 +253,7 @@ class Session:
             if getattr(cfg, name) is not None and is_over
         }
         replaced = {*limits, "run_dir", "resume"}
-        kept = [word for word in sys.argv[1:] if word.partition("=")[0] not in replaced]
+        begin, settings = program.started()
+        kept = [word for word in settings if word.partition("=")[0] not in replaced]
         resume = assignment("resume", short_path(self.folder.path))
-        return shell([python(), sys.argv[0], *redact_words(kept), resume, *limits.values()])
+        return shell([*begin, *redact_words(kept), resume, *limits.values()])

@@ -35,11 +35,13 @@ def test_help_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_run_without_end_says_how_it_ends():
     cfg = composed("task=ProbeReach")
-    (line,) = before(cfg, ["train.py", "task=ProbeReach"])
+    (line,) = before(cfg, ["train.py"], ["task=ProbeReach"])
     assert "Ctrl-C" in line and "max_minutes" in line
-    assert before(composed("task=ProbeReach", "max_frames=10"), ["train.py", "max_frames=10"]) == []
+    assert (
+        before(composed("task=ProbeReach", "max_frames=10"), ["train.py"], ["max_frames=10"]) == []
+    )
 
 
 def test_no_arguments_say_where_to_begin():
-    text = "\n".join(before(composed(), ["train.py"]))
+    text = "\n".join(before(composed(), ["train.py"], []))
     assert "train.py experiment=laptop" in text and "train.py --help" in text

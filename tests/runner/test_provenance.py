@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from epo import program
 from epo.runner import provenance
 from epo.runner.provenance import command_line, describe_session, git_state
 from tests.stand_in import replace_in
@@ -36,7 +37,7 @@ def test_command_works_from_any_folder(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(place)
     (place / "train.py").write_text("import os, sys; print(os.getcwd(), sys.argv[1:])")
     arguments = ["name=it's $HOME", "a=[1,2]"]
-    replace_in(provenance, "sys.argv", ["train.py", *arguments], monkeypatch)
+    replace_in(program, "sys.argv", ["train.py", *arguments], monkeypatch)
     line = command_line()
     done = subprocess.run(["sh", "-c", line], cwd="/", check=True, stdout=subprocess.PIPE)
     assert done.stdout.decode().strip() == f"{os.getcwd()} {arguments}"
@@ -105,7 +106,7 @@ def test_diff_can_be_left_out_and_the_command_says_so(checkout: Path):
 
 def test_command_is_kept_without_secrets(monkeypatch: pytest.MonkeyPatch):
     words = ["train.py", "task.kwargs.password=one two", f"run_dir={TOKEN}", "seed=1"]
-    replace_in(provenance, "sys.argv", words, monkeypatch)
+    replace_in(program, "sys.argv", words, monkeypatch)
     line = command_line()
     assert "one two" not in line and TOKEN not in line
     assert shlex.split(line)[-1] == "seed=1"

@@ -15,6 +15,7 @@ from typing import Any, Callable, Dict, cast
 import pytest
 import torch
 
+from epo import program
 from epo.cli.arguments import split
 from epo.cli.play.options import Options
 from epo.config import Config, ConfigError
@@ -22,7 +23,7 @@ from epo.envs import VecEnv
 from epo.quoting import assignment
 from epo.record import files
 from epo.record.csv import rows
-from epo.runner import checkpoint, session
+from epo.runner import checkpoint
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.run import run
 from tasks import registry
@@ -144,7 +145,7 @@ def test_last_words_give_the_command_that_goes_on(tmp_path, capsys, monkeypatch)
         f"run_dir={run_dir}",
         "max_iterations=4",
     ]
-    replace_in(session, "sys.argv", command, monkeypatch)
+    replace_in(program, "sys.argv", command, monkeypatch)
     start(run_dir)
     printed = capsys.readouterr().out.partition("continue it")[2]
     words = shlex.split(printed)[2:]  # after the interpreter and train.py
@@ -158,7 +159,7 @@ def test_last_words_give_the_command_that_goes_on(tmp_path, capsys, monkeypatch)
 def test_printed_commands_run_whatever_the_folder_is_called(tmp_path, capsys, monkeypatch):
     run_dir = tmp_path / "two words=3, [a] 'q' \"d\" $HOME ${x} größe\\"
     lines = [*RUN, assignment("run_dir", run_dir), "max_iterations=1"]
-    replace_in(session, "sys.argv", [str(REPOSITORY / "train.py"), *lines], monkeypatch)
+    replace_in(program, "sys.argv", [str(REPOSITORY / "train.py"), *lines], monkeypatch)
     assert run(composed(*lines), make_env) == 0
     printed = capsys.readouterr().out
     line = printed.partition("continue it")[2].strip()

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from epo import program
 from epo.cli.overrides import overrides
 from epo.config import ConfigError
-from epo.runner import folder_lock, provenance
+from epo.runner import folder_lock
 from epo.runner.run_folder import RunFolder, as_recorded, default_run_dir
 from tests.composed import composed
 from tests.runner.small_config import small_config
@@ -35,7 +36,7 @@ def test_begin_writes_what_the_run_is(tmp_path: Path):
 def test_every_session_adds_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = RunFolder(tmp_path)
     for argument in ("seed=1", "resume=auto"):
-        replace_in(provenance, "sys.argv", ["train.py", argument], monkeypatch)
+        replace_in(program, "sys.argv", ["train.py", argument], monkeypatch)
         folder.begin(small_config())
         folder.lock.release()
     lines = (tmp_path / "command.txt").read_text().splitlines()

@@ -15,11 +15,12 @@ from epo.cli.bench.report import Row, print_json
 from epo.cli.compose import one_line_errors
 from epo.cli.environment import CONFIG_DIR
 from epo.config import ConfigError
+from epo.program import training
 from epo.record import csv
 from epo.runner.guard import StopSignal
 from epo.runner.run_folder import RunFolder
 
-TRAIN = CONFIG_DIR.parent / "train.py"
+TRAIN = training(CONFIG_DIR.parent)
 WARM_UP = 3
 """Iterations that are not counted: kernels are loaded, episodes begin together."""
 TIMES = ("fps", "sim_s", "act_s", "learn_s")
@@ -55,7 +56,7 @@ def train(folder: Path, settings: Sequence[str]) -> None:
     Raises:
         ConfigError: if it fails.
     """
-    command = [sys.executable, str(TRAIN), f"run_dir={folder}", *PLAIN, *settings]
+    command = [*TRAIN, f"run_dir={folder}", *PLAIN, *settings]
     with StopSignal():  # it reaches the run, too; what follows is still done
         code = subprocess.run(command, check=False).returncode
     if code not in (0, 143):

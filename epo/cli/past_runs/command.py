@@ -18,7 +18,8 @@ from rich.text import Text
 from epo.cli import arguments
 from epo.cli.past_runs.overview import RUNNING, STATES, Overview, find, read
 from epo.config import ConfigError
-from epo.quoting import python, shell, short_path
+from epo.program import verbs
+from epo.quoting import shell, short_path
 from epo.record.progress import clock, short
 from epo.runner.run_folder import ROOT, RunFolder
 from epo.runner.start import flat
@@ -97,7 +98,7 @@ def show(words: Sequence[str]) -> None:
     elif found:
         print(f"none of {len(found)} runs below {root} is like that")
     else:
-        begin = shell([python(), "train.py", "experiment=laptop"])
+        begin = shell([*verbs(), "train", "experiment=laptop"])
         print(f"no runs below {root} yet; begin one: {begin}")
 
 

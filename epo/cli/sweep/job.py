@@ -115,7 +115,7 @@ def _run(
     processes: List[subprocess.Popen[bytes]] = []
     with _signals_left_to(processes):
         if folder is None:
-            processes.append(subprocess.Popen([sys.executable, str(child.TRAIN), *command]))
+            processes.append(subprocess.Popen([*child.TRAIN, *command]))
         else:
             variables = None if slot is None else slot.environment
             option = "hydra.sweep.dir"

@@ -101,7 +101,7 @@ def test_table_names_every_run(runs: Path, capsys: pytest.CaptureFixture):
 def test_no_runs_say_how_to_begin_one(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch):
     monkeypatch.chdir(tmp_path)
     main([])
-    assert "train.py experiment=laptop" in capsys.readouterr().out
+    assert "epo train experiment=laptop" in capsys.readouterr().out
 
 
 def test_diff_shows_the_settings_that_are_unlike(runs: Path, capsys: pytest.CaptureFixture):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_start_hands_the_arguments_to_train(tmp_path: Path, monkeypatch: pytest.
         "import os, sys; print(sys.argv[1:], {n: os.environ[n] for n in os.environ if "
         "n.endswith('_NUM_THREADS')})"
     )
-    monkeypatch.setattr(child, "TRAIN", script)
+    monkeypatch.setattr(child, "TRAIN", [sys.executable, str(script)])
     run = expand(load(tmp_path), tmp_path)[0]
     assert execution.start(run).process.wait() == 0
     printed = (run.folder.path / child.OUTPUT).read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,7 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             launcher=OmegaConf.create({"_target_": launcher, "n_jobs": 1}),
         )
         monkeypatch.setattr(job, "HydraConfig", SimpleNamespace(get=lambda: hydra))
-        monkeypatch.setattr(child, "TRAIN", script)
+        monkeypatch.setattr(child, "TRAIN", [sys.executable, str(script)])
         before = signal.getsignal(signal.SIGINT)
         try:
             job.run_in_process(composed("algo=ppo", "max_iterations=2"))

@@ -1,0 +1,43 @@
+"""`epo train`, and `python train.py` in a checkout: from a command line to a run or a sweep."""
+
+from __future__ import annotations
+
+import sys
+from typing import Sequence
+
+import hydra
+from omegaconf import DictConfig
+
+from epo.cli import environment, sweep
+from epo.cli.compose import one_line_errors, typed
+from epo.cli.guidance import HELP_FLAGS, help_text
+from epo.world import settle
+
+
+def main(words: Sequence[str]) -> None:
+    """Check the settings, then train.
+
+    Raises:
+        ConfigError: at a wrong setting.
+        SystemExit: with the code of the run.
+    """
+    settle()
+    environment.register()
+    if HELP_FLAGS & set(words):
+        print(help_text(environment.CONFIG_DIR))
+        return
+    sweep.check(list(words))
+    environment.check(words)
+    sys.argv[1:] = words  # Hydra reads them there
+    with sweep.session(sys.argv):
+        _job()
+
+
+@hydra.main(version_base="1.3", config_path=str(environment.CONFIG_DIR), config_name="config")
+def _job(cfg: DictConfig) -> None:
+    """Run once; Hydra calls it for every run of a sweep."""
+    with one_line_errors():
+        if sweep.is_multirun():
+            sweep.run_in_process(typed(cfg))
+        else:
+            sys.exit(environment.train(typed(cfg)))
