@@ -12,7 +12,7 @@ from epo.cli.compose import one_line_errors
 from epo.config import ConfigError
 from epo.quoting import shell, short_path
 from epo.terminal import guard_streams, say
-from epo.validation import granted_cores
+from epo.validation import get, granted_cores
 from launch.tune import definition
 
 USAGE = """usage: python -m launch.tune NAME [trials=40] [workers=2] [confirm=5] [name=value...]
@@ -81,16 +81,15 @@ def main(arguments: Sequence[str]) -> int:
         if code:
             return code
     found = report.best(study)
-    code, confirmation = confirm(
-        tune, root, extra, found.params, options.confirm if num_workers else 0, num_workers
-    )
+    code, confirmation = confirm(tune, root, extra, found.params, options.confirm, num_workers)
     if code:
         return code
     preset = Path(options.preset) if options.preset else report.preset_path(stem)
     report.write_preset(preset, tune, found.params)
     folder = Path(options.results or f"docs/results/tune/{stem}")
     command = shell(["python", "-m", "launch.tune", *arguments])
-    report.write_page(folder, stem, tune, study, confirmation, command, _machine())
+    before = {setting: get(cfg, setting) for setting in tune.space}
+    report.write_page(folder, stem, tune, study, before, confirmation, command, _machine())
     say(f"wrote {short_path(folder / report.README)} and {short_path(preset)}")
     return 0
 

@@ -46,6 +46,8 @@ def confirm(
 ) -> Tuple[int, Confirmation]:
     """Run both settings with new seeds; what is finished already is not run again.
 
+    Without workers nothing is run, and there are numbers only if all runs are there.
+
     Returns:
         128 plus the number of a signal that ended it, else 0; the numbers.
 
@@ -66,6 +68,8 @@ def confirm(
             )
             runs.append(Run(f"{arm} seed {seed}", arguments, path))
     todo = [run for run in runs if run.folder.read_summary().get("status") != "finished"]
+    if todo and not num_workers:
+        return 0, Confirmation([], [], [])
     work = Execution(todo, num_workers, tune.metric)
     code = work.run()
     if work.failures:

@@ -79,7 +79,7 @@ def write_trials(path: Path, study: optuna.Study, tune: TuneCfg) -> None:
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["trial", "state", "value", *tune.space, "reason"])
-    for trial in study.get_trials(deepcopy=False):
+    for trial in (t for t in study.get_trials(deepcopy=False) if t.state.is_finished()):
         value = "" if trial.value is None else f"{trial.value:.6g}"
         params = [_plain(trial.params.get(name, "")) for name in tune.space]
         reason = trial.user_attrs.get("reason", "")
@@ -125,6 +125,7 @@ def write_page(
     name: str,
     tune: TuneCfg,
     study: optuna.Study,
+    before: Dict[str, Any],
     confirmation: Confirmation,
     command: str,
     machine: str,
@@ -134,7 +135,7 @@ def write_page(
     folder.mkdir(parents=True, exist_ok=True)
     write_trials(folder / TRIALS, study, tune)
     pictures = draw(folder, study)
-    states = [trial.state.name.lower() for trial in study.trials]
+    states = [trial.state.name.lower() for trial in study.trials if trial.state.is_finished()]
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
     parts = [
         f"# {tune.title}",
@@ -143,7 +144,7 @@ def write_page(
             f"mean `{tune.metric}` of the last tenth; Optuna's TPE sampler, median pruner. "
             f"Trial {found.number} is the best: {short(float(found.value or 0.0))}."
         ),
-        _settings(tune, found, study),
+        _settings(tune, found, before),
         _gain(tune, confirmation),
         f"Preset: `experiment=tune/{name}`. All trials: [{TRIALS}]({TRIALS}). {machine}",
         "    " + command,
@@ -152,10 +153,9 @@ def write_page(
     write_text(folder / README, "\n\n".join(part for part in parts if part) + "\n")
 
 
-def _settings(tune: TuneCfg, found: optuna.trial.FrozenTrial, study: optuna.Study) -> str:
-    first = study.trials[0].params
+def _settings(tune: TuneCfg, found: optuna.trial.FrozenTrial, before: Dict[str, Any]) -> str:
     rows = [
-        [f"`{name}`", _range(values), _plain(first.get(name, "–")), _plain(found.params[name])]
+        [f"`{name}`", _range(values), _plain(before[name]), _plain(found.params[name])]
         for name, values in tune.space.items()
     ]
     return text.table(["setting", "searched", "before", "found"], rows)

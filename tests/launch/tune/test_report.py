@@ -35,11 +35,15 @@ def test_page_shows_settings_gain_and_pictures(tmp_path: Path):
         trial = study.ask(storage.distributions(tune))
         trial.report(0.1 * i, 50)
         study.tell(trial, 0.1 * i)
+    study.ask(storage.distributions(tune))  # it still runs, and does not count
     runs = Confirmation([101, 102, 103], [1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
-    report.write_page(tmp_path / "page", "t", tune, study, runs, "the command", "A machine.")
+    report.write_page(
+        tmp_path / "page", "t", tune, study, {"x": 0.25, "y": 7}, runs, "the command", "A machine."
+    )
     page = (tmp_path / "page" / report.README).read_text()
     # Means 5 and 2; variances 1, 1: t = 3 / sqrt(2/3) = 3.674, df 4, p = 0.0213.
     assert "+3 `leader/episode_return` (Welch p = 0.0213)" in page
+    assert "| `y` | 1, 2 | 7 | " in page and "5 trials (5 complete)" in page
     assert "Trial 4 is the best: 0.4" in page
     assert len((tmp_path / "page" / report.TRIALS).read_text().splitlines()) == 6
     for name in ("history", "curves", "slices", "importance"):
