@@ -13,7 +13,7 @@ from tests.composed import REPOSITORY
 
 TABLES = ("sys.modules", "sys.path", "warp.config")
 """Made to be written: the only ways to let an import fail or find something, and to set up Warp."""
-OURS = ("epo", "tasks", "tests", "train")
+OURS = ("epo", "launch", "tasks", "tests", "train")
 REPLACING = ("setattr", "delattr", "patch", "object")
 """Of monkeypatch, of Python and of unittest.mock; their first argument is replaced or holds it."""
 GLOBAL_SWITCHES = {

@@ -6,11 +6,14 @@ import sys
 from typing import Sequence
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from epo.cli import environment, sweep
-from epo.cli.compose import one_line_errors, typed
+from epo.cli import environment
+from epo.cli.compose import MULTIRUN_FLAGS, one_line_errors, typed
 from epo.cli.guidance import HELP_FLAGS, help_text
+from epo.cli.sweep import launcher
 from epo.world import settle
 
 
@@ -26,10 +29,15 @@ def main(words: Sequence[str]) -> None:
     if HELP_FLAGS & set(words):
         print(help_text(environment.CONFIG_DIR))
         return
-    sweep.check(list(words))
+    launcher.check(list(words))
     environment.check(words)
     sys.argv[1:] = words  # Hydra reads them there
-    with sweep.session(sys.argv):
+    if not MULTIRUN_FLAGS & set(words):
+        _job()
+        return
+    from epo.cli.sweep.session import session  # imports torch
+
+    with session(sys.argv):
         _job()
 
 
@@ -37,7 +45,8 @@ def main(words: Sequence[str]) -> None:
 def _job(cfg: DictConfig) -> None:
     """Run once; Hydra calls it for every run of a sweep."""
     with one_line_errors():
-        if sweep.is_multirun():
-            sweep.run_in_process(typed(cfg))
-        else:
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
             sys.exit(environment.train(typed(cfg)))
+        from epo.cli.sweep.job import run_in_process
+
+        run_in_process(typed(cfg))

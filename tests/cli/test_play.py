@@ -133,13 +133,13 @@ def test_tolerance_is_the_checkpoints_unless_another_is_given(
 ):
     from epo.cli.play import film
 
-    shown: List[float] = []
+    shown: List[str] = []
     monkeypatch.setattr(film, "caption", lambda *args: shown.append(args[-1]) or ())
     picture = f"picture={run}/a.png"
     play(f"checkpoint={run}", picture, *SMALL)
     play(f"checkpoint={run}", picture, "level=0.02", *SMALL)
     play("policy=zero", picture, *SMALL)
-    assert shown == [0.04, 0.02, 0.075]
+    assert shown == [f"success tolerance {level}" for level in (0.04, 0.02, 0.075)]
 
 
 @pytest.mark.parametrize(

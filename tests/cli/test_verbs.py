@@ -8,7 +8,7 @@ from epo.__main__ import VERBS, main
 from epo.cli.bench.command import BENCHES
 from epo.config import ConfigError
 
-COMMANDS = [[verb] for verb in VERBS] + [["bench", what] for what in BENCHES]
+COMMANDS = [[verb] for verb in VERBS if verb != "train"] + [["bench", what] for what in BENCHES]
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
@@ -19,6 +19,13 @@ def test_verbs_answer_help(command: list, flag: str, capsys: pytest.CaptureFixtu
     assert printed.out.startswith(f"usage: python -m epo {' '.join(command)} ")
     assert max(map(len, printed.out.splitlines())) <= 100
     assert printed.err == ""
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_training_answers_help_with_its_settings(flag: str, capsys: pytest.CaptureFixture):
+    main(["train", flag])
+    printed = capsys.readouterr().out
+    assert printed.startswith("Train a population of agents") and "num_agents" in printed
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])

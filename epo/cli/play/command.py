@@ -64,7 +64,8 @@ def main(words: Sequence[str]) -> None:
         print(f"\ninterrupted{lost}", file=sys.stderr)
         sys.exit(130)
     except EnvError as error:
-        print(f"error: {error}", file=sys.stderr)
+        lost = "" if options.viewer else "; the file was not written"
+        print(f"error: {error}{lost}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Any, ContextManager, Iterator, List, Optional, Sequence
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 
 from epo.cli import child
 from epo.cli.compose import USAGE_ERROR
@@ -35,11 +34,6 @@ _SENT_ON = [number for number in STOP_SIGNALS if number != signal.SIGINT]
 INTERRUPTED = tuple(128 + number for number in STOP_SIGNALS)
 STOP = ".stop"
 """File in the folder of a sweep that is being stopped: the exit code. No other run begins."""
-
-
-def is_multirun() -> bool:
-    """Tell whether Hydra runs this job as one of a sweep."""
-    return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def run_in_process(cfg: Config) -> None:

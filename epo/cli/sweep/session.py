@@ -10,7 +10,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Iterator, List, Optional
 
-from epo.cli.compose import MULTIRUN_FLAGS
 from epo.cli.sweep import launcher, plan, slots
 from epo.cli.sweep.job import STOP
 from epo.cli.sweep.plan import FOLDER, Plan
@@ -24,7 +23,7 @@ from epo.terminal import say
 
 @contextmanager
 def session(argv: List[str]) -> Iterator[None]:
-    """Prepare the sweep that a command line asks for, and close it; nothing without `-m`.
+    """Prepare the sweep that a command line asks for, and close it.
 
     Args:
         argv: of the process; Hydra reads it afterwards, so what was decided is added to it.
@@ -33,9 +32,6 @@ def session(argv: List[str]) -> Iterator[None]:
         ConfigError: if the sweep cannot be carried out.
         SystemExit: 1 if a run failed, 128 plus the number of the signal that ended the sweep.
     """
-    if not MULTIRUN_FLAGS & set(argv[1:]):
-        yield
-        return
     sweep = plan.make(argv[1:])
     table = Table(sweep.folder)
     lock = _begin(sweep, table)

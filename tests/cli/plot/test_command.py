@@ -7,7 +7,6 @@ from typing import Dict, List, Sequence
 
 import pytest
 
-from epo.__main__ import VERBS
 from epo.__main__ import main as epo
 from epo.cli.environment import CONFIG_DIR
 from epo.cli.plot import drawing
@@ -160,12 +159,6 @@ def test_watch_draws_again_when_the_table_has_grown(
     epo(["plot", str(run), "watch=true", "every_s=0.001", f"out={run}/a.svg"])
     printed = capsys.readouterr().out
     assert all(f"at {frames} frames" in printed for frames in (100, 200, 300))
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself_if_asked(verb: str, capsys: pytest.CaptureFixture):
-    epo([verb, "--help"])
-    assert capsys.readouterr().out.startswith(f"usage: python -m epo {verb}")
 
 
 def test_verb_without_arguments_explains_itself(capsys: pytest.CaptureFixture):
