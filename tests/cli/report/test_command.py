@@ -96,6 +96,7 @@ def test_text_of_a_run_is_no_markup(page: str):
     assert "too &lt;wild&gt;" in page and "&lt;script&gt;" in page
 
 
+@pytest.mark.slow
 def test_groups_are_compared_with_the_first(tmp_path: Path):
     names = [("epo", 0), ("epo", 1), ("ppo", 5), ("ppo", 6)]
     runs = [make_run(tmp_path / f"{algo}{seed}", algo, seed) for algo, seed in names]

@@ -55,6 +55,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> List[List[str]]:
     return seen
 
 
+@pytest.mark.slow
 def test_trials_are_run_told_and_counted(tune: TuneCfg, started: List[List[str]], tmp_path: Path):
     study = storage.open_study(tune, tmp_path, {})
     for x in (0.05, 0.45):

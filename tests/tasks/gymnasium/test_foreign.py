@@ -294,6 +294,7 @@ if __name__ == "__main__":  # here, to spare the workers the imports
 """
 
 
+@pytest.mark.slow
 def test_hung_workers_and_their_children_die_with_a_killed_parent(tmp_path):
     script = tmp_path / "killed.py"
     script.write_text(KILLED)

@@ -66,6 +66,7 @@ def test_run_imports_isaac_gym_first_and_trains(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "versions.json").is_file()
 
 
+@pytest.mark.slow
 def test_missing_isaac_gym_is_one_line(tmp_path: Path) -> None:
     done = train(SMALL, tmp_path, packages=tmp_path)
     assert done.returncode == 2
@@ -82,6 +83,7 @@ def test_torch_imported_first_is_one_line(tmp_path: Path) -> None:
     assert "torch was imported before it" in line
 
 
+@pytest.mark.slow
 def test_sweep_is_checked_where_isaac_gym_is_not_installed(tmp_path: Path) -> None:
     # The runs of a sweep may start elsewhere; this one fails at its own start.
     done = train([*SMALL, "-m", "seed=1,0.5"], tmp_path, packages=tmp_path)
