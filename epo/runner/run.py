@@ -7,6 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
+import torch
+
 from epo.config import Config
 from epo.envs import PooledEnv, VecEnv
 from epo.exceptions import one_line
@@ -19,6 +21,7 @@ from epo.rollout.staggered import stagger
 from epo.runner import budget, checkpoint
 from epo.runner.evaluation import Evaluation
 from epo.runner.fit import load_weights, restore
+from epo.runner.forecast import Forecast, MemoryMeter
 from epo.runner.gene_bank import transplant
 from epo.runner.loop import Loop
 from epo.runner.run_folder import RunFolder, as_recorded
@@ -62,8 +65,10 @@ def run(
     if is_finished:
         return 0
     part = replace(cfg, num_envs=cfg.num_envs // ranks.size, seed=rank_seed(cfg.seed, ranks.rank))
+    meter = MemoryMeter(torch.device(cfg.device))
     env = ranks.together(lambda: make_env(part))
     try:
+        meter.note_simulator()
         if isinstance(env, PooledEnv) and ranks.size > 1:
             env.pool(ranks.across)
         if state is None and cfg.staggered_starts:
@@ -80,7 +85,7 @@ def run(
         frames = None if state is None else trainer.frames
         with _recorder(cfg, env, ranks, frames) as recorder:
             trainer.recorder = recorder
-            return Session(trainer, folder, recorder, is_drawn).run()
+            return Session(trainer, folder, recorder, is_drawn, Forecast(meter)).run()
     finally:
         try:
             env.close()

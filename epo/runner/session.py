@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 from epo import program
 from epo.config import ConfigError
@@ -19,6 +19,7 @@ from epo.redact import redact_words
 from epo.runner import checkpoint
 from epo.runner.evaluation import is_due
 from epo.runner.flight_recorder import FlightRecorder, message
+from epo.runner.forecast import Forecast
 from epo.runner.guard import NonFiniteError, StopSignal
 from epo.runner.loop import Loop
 from epo.runner.run_folder import RunFolder
@@ -37,16 +38,23 @@ class Session:
         folder: where checkpoints and the summary go.
         recorder: closed before the last words are printed.
         is_drawn: whether the task can be played as a video.
+        forecast: says what the run will take; None: nobody does.
     """
 
     def __init__(
-        self, trainer: Loop, folder: RunFolder, recorder: Recorder, is_drawn: bool = False
+        self,
+        trainer: Loop,
+        folder: RunFolder,
+        recorder: Recorder,
+        is_drawn: bool = False,
+        forecast: Optional[Forecast] = None,
     ) -> None:
         self.trainer = trainer
         self.ranks = trainer.ranks
         self.folder = folder
         self.recorder = recorder
         self.is_drawn = is_drawn
+        self.forecast = forecast if trainer.ranks.rank == 0 else None
         self.flight = FlightRecorder(folder, trainer.cfg.guard)
 
     def run(self) -> int:
@@ -58,6 +66,8 @@ class Session:
                     self.flight.keep(trainer)
                     trainer.iterate()
                     self._save_when_due()
+                    if self.forecast is not None:
+                        self.forecast.look(trainer)
             except KeyboardInterrupt:
                 return self._quit()
             except RankError as error:

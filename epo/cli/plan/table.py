@@ -7,20 +7,14 @@ from typing import Any, Dict
 from rich.console import Console
 from rich.table import Table
 
-from epo.cli.plan.probe import SHARE_AT_MOST, Plan
+from epo.cli.plan.probe import Plan
 from epo.config import Config
 from epo.memory import binary
 from epo.record.progress import short
+from epo.runner.forecast import SHARE_AT_MOST, goal, hours
 
 NUM_BUFFERS = 12
 """Rows of the largest buffers; the others are one row."""
-UNLIMITED_FRAMES = 1_000_000_000
-"""What the time is said of where the run has no `max_frames`."""
-
-
-def hours(plan: Plan, cfg: Config) -> float:
-    """Give the time to `max_frames`, or to 1e9 frames without, h."""
-    return (cfg.max_frames or UNLIMITED_FRAMES) / plan.fps / 3600.0
 
 
 def show(plan: Plan, cfg: Config) -> None:
@@ -37,7 +31,6 @@ def show(plan: Plan, cfg: Config) -> None:
         grid.add_row(f"{len(rest)} smaller ones", binary(sum(size for _, size in rest)))
     console.print(grid)
     shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in plan.shares.items())
-    goal = f"max_frames={short(cfg.max_frames)}" if cfg.max_frames else "1 G frames (no max_frames)"
     taken = plan.simulator_bytes + plan.learner_bytes
     envs = f"{binary(taken)} for {cfg.num_envs:,}"
     free = f"{100 * SHARE_AT_MOST:.0f} % of {binary(plan.free_bytes)}"
@@ -46,7 +39,7 @@ def show(plan: Plan, cfg: Config) -> None:
         "memory": f"simulator {binary(plan.simulator_bytes)}, learner at its peak "
         f"{binary(plan.learner_bytes)}, process {binary(plan.process_bytes)}",
         "speed": f"{short(plan.fps)} frames/s over {plan.num_iterations} iterations ({shares})",
-        "time": f"{hours(plan, cfg):.3g} h to {goal}",
+        "time": f"{hours(plan.fps, cfg):.3g} h to {goal(cfg)}",
         "room": f"num_envs={plan.fitting_envs} would fit into {free} that are free on {cfg.device} "
         f"({envs} now)",
     }
@@ -57,5 +50,5 @@ def show(plan: Plan, cfg: Config) -> None:
 def as_plain(plan: Plan, cfg: Config) -> Dict[str, Any]:
     """Give everything as plain types, sizes in bytes."""
     sizes = {"num_agents": cfg.num_agents, "num_envs": cfg.num_envs, "device": cfg.device}
-    goal = {"max_frames": cfg.max_frames, "hours": hours(plan, cfg)}
-    return {"task": cfg.task.name, "algo": cfg.algo.name, **sizes, **goal, **plan._asdict()}
+    limit = {"max_frames": cfg.max_frames, "hours": hours(plan.fps, cfg)}
+    return {"task": cfg.task.name, "algo": cfg.algo.name, **sizes, **limit, **plan._asdict()}
