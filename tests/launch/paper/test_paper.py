@@ -167,14 +167,14 @@ def test_jobs_that_are_in_the_queue_are_not_submitted_again(
 ):
     said = tmp_path / "said"
     for name, body in (
-        ("sbatch", f'echo "$@" >> {said}; echo 12'),
+        ("sbatch", f'printf "%s\\n" "$@" >> {said}; echo 12'),
         ("squeue", f"echo epo-{runs[1].name}"),
     ):
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert start.submit(runs[:2], ["--partition=gpu"]) == 1
-    line = said.read_text().split()
+    line = said.read_text().splitlines()
     assert line[:3] == ["--parsable", f"--job-name=epo-{runs[0].name}", "--partition=gpu"]
     assert line[3] == str(start.SCRIPT) and "resume=auto" not in line
 
