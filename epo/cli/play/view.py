@@ -30,8 +30,7 @@ def view(cast: Cast, options: Options, saved: Optional[SavedRun], cfg: Config) -
             native.run(evaluator, options.steps)
             return
         scene = stack.enter_context(closing(environment.make_scene(cfg, evaluator.env)))
-        title = f"{cfg.task.name} · {cast.labels[0]}"
-        page = stack.enter_context(closing(Page(options.host, options.port, title)))
+        page = stack.enter_context(closing(Page(options.host, options.port, cfg.task.name)))
 
         def load(file: Path, agent: int) -> Policy:
             return cast.policy_of(cfg, evaluator.env, SavedRun(file), agent)
