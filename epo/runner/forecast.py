@@ -30,15 +30,19 @@ class MemoryMeter:
     On a GPU what is taken on the device, other processes included; on a CPU the resident memory
     of this process.
 
+    Args:
+        device: where the run trains.
+        num_sharing: processes of the run that share its memory: ranks on a CPU.
+
     Attributes:
-        free_bytes: of the device before anything was built.
+        free_bytes: of the device before anything was built, for this process.
         simulator_bytes: what the environments took.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, num_sharing: int = 1) -> None:
         _warm_up(device)
         self.device = device
-        self.free_bytes = free_bytes(device)
+        self.free_bytes = free_bytes(device) // num_sharing
         self.simulator_bytes = 0
         self._before = _taken(device)
 
@@ -54,8 +58,10 @@ class MemoryMeter:
     def fitting_envs(self, cfg: Config, fixed_bytes: int) -> int:
         """Return how many environments fit if all but the networks grows with their number.
 
+        Of several ranks, each with memory like this one's, it is the number for all of them.
+
         Args:
-            cfg: of the run that was measured.
+            cfg: of the whole run that was measured.
             fixed_bytes: of the networks.
         """
         taken = self.simulator_bytes + self.learner_bytes

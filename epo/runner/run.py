@@ -65,7 +65,8 @@ def run(
     if is_finished:
         return 0
     part = replace(cfg, num_envs=cfg.num_envs // ranks.size, seed=rank_seed(cfg.seed, ranks.rank))
-    meter = MemoryMeter(torch.device(cfg.device))
+    device = torch.device(cfg.device)
+    meter = MemoryMeter(device, ranks.size if device.type == "cpu" else 1)
     env = ranks.together(lambda: make_env(part))
     try:
         meter.note_simulator()

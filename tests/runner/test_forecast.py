@@ -59,6 +59,7 @@ def test_memory_is_that_of_environments_and_of_learning(monkeypatch):
     assert (meter.simulator_bytes, meter.learner_bytes) == (640, 660)
     # 9,000 bytes may be taken; 20 are the networks', 20 more go to each of 64 environments.
     assert meter.fitting_envs(loop(0).cfg, 20) == 448
+    assert MemoryMeter(CPU, num_sharing=4).free_bytes == 2_500
     assert fixed_bytes({"model.parameters": 8, "a.moments": 12, "rollout.reward": 99}) == 20
 
 
