@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Union, cast
+from typing import NamedTuple, Optional, Tuple, Union, cast
 
 import torch
 from torch import Tensor
@@ -28,6 +28,8 @@ class PPOTerms(NamedTuple):
         kl_old: KL(old || new), nats, exact; old is the learning agent's policy before the update.
         is_clipped: bool, ratio outside its clip range, whatever the sign of the advantage.
         is_killed: bool, outside on the side where clipping leaves no gradient.
+
+    Source: Schulman et al. 2017; coefficients and the bounds term as in rl_games.
     """
 
     log_ratio: Tensor
@@ -75,6 +77,16 @@ def squared_value_error(
     return torch.maximum(error, (clipped - target).square())
 
 
+def clipping(
+    ratio: Tensor, advantage: Tensor, clip_low: Bound, clip_high: Bound
+) -> Tuple[Tensor, Tensor]:
+    """Return where [...] the ratio is outside the clip range, and where that stops its gradient."""
+    is_below, is_above = ratio < 1.0 - clip_low, ratio > 1.0 + clip_high
+    # The gradient is 0 only where clipping lowers the objective: A > 0 above, A < 0 below.
+    is_killed = torch.where(advantage > 0.0, is_above, is_below & (advantage < 0.0))
+    return is_below | is_above, is_killed
+
+
 def ppo_terms(
     distribution: Distribution,
     *,
@@ -117,15 +129,11 @@ def ppo_terms(
         clip_high: and to at most 1 + clip_high.
         value_clip_eps: clip the value update to +-this, normalised; None: do not.
         soft_bound: action mean beyond which the bounds term starts.
-
-    Source: Schulman et al. 2017; coefficients and the bounds term as in rl_games.
     """
     # r = pi_new(a | s) / pi_ref(a | s)   (PPO section 3)
     log_ratio = distribution.log_prob(action, mean, log_std) - old_log_prob  # [...]
     ratio = log_ratio.exp()
-    # Outside the clip range; the gradient is zero only where clipping lowers the objective:
-    # r > 1 + eps with A > 0, or r < 1 - eps with A < 0.
-    is_below, is_above = ratio < 1.0 - clip_low, ratio > 1.0 + clip_high
+    is_clipped, is_killed = clipping(ratio, advantage, clip_low, clip_high)
     return PPOTerms(
         log_ratio=log_ratio,
         ratio=ratio,
@@ -135,6 +143,6 @@ def ppo_terms(
         bounds=distribution.bounds(mean, soft_bound),
         kl=distribution.kl(mean, log_std, recent_mean, recent_log_std),
         kl_old=distribution.exact_kl(old_mean, old_log_std, mean, log_std),
-        is_clipped=is_below | is_above,
-        is_killed=torch.where(advantage > 0.0, is_above, is_below & (advantage < 0.0)),
+        is_clipped=is_clipped,
+        is_killed=is_killed,
     )

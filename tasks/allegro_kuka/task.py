@@ -94,20 +94,7 @@ class AllegroKuka:
         self.cfg, self.sim, self.draws, self.disturbances = cfg, sim, draws, disturbances
         self.device = sim.device
         self.object_scale = object_scale
-        num_joints = len(sim.joint_lower)
-        self.spec = EnvSpec(
-            name=cfg.name,
-            engine=engine,
-            num_envs=sim.num_envs,
-            observation_dim=observations.dimension(cfg.subtask, cfg.num_arms, cfg.observe_wall),
-            action_dim=num_joints,
-            control_dt_s=sim.control_dt_s,
-            versions=sim.versions,
-            metrics=METRICS,
-            objective="successes",
-            success="successes",
-            headline=HEADLINE,
-        )
+        self.spec = _spec(cfg, sim, engine)
         self._points = site_points(cfg.num_arms, self.device)
         nominal = keypoint_points(cfg.subtask, objects.half_size(object_scale), cfg.keypoint_scale)
         self._keypoints = self._observed_keypoints = nominal
@@ -384,3 +371,19 @@ class AllegroKuka:
 
     def _to_device(self, tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
         return {name: value.to(self.device, copy=True) for name, value in tensors.items()}
+
+
+def _spec(cfg: AllegroKukaCfg, sim: Simulator, engine: str) -> EnvSpec:
+    return EnvSpec(
+        name=cfg.name,
+        engine=engine,
+        num_envs=sim.num_envs,
+        observation_dim=observations.dimension(cfg.subtask, cfg.num_arms, cfg.observe_wall),
+        action_dim=len(sim.joint_lower),
+        control_dt_s=sim.control_dt_s,
+        versions=sim.versions,
+        metrics=METRICS,
+        objective="successes",
+        success="successes",
+        headline=HEADLINE,
+    )
