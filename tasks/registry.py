@@ -6,7 +6,7 @@ import copy
 import importlib
 import sys
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 from omegaconf import OmegaConf
 
@@ -105,19 +105,6 @@ def store_schemas(store: Any) -> List[str]:
     for schema in engines.SCHEMAS:
         store.store(group="engine", name=f"base_{schema.name}", node=schema)
     return failures
-
-
-def base(settings: Mapping[str, Any]) -> str:
-    """Return the option of the group `task` that has the fields of saved plain settings.
-
-    Raises:
-        ValueError: if the family is unknown here, or has other settings now.
-    """
-    for name, node in family(str(settings.get("kind"))).schemas().items():
-        if set(OmegaConf.structured(node)) == set(settings):
-            return name
-    way_out = "its family has other settings here; use the version that made the run"
-    return refuse("task", settings.get("name"), way_out)
 
 
 def check(task_cfg: Any, engine_cfg: Any) -> None:
