@@ -50,3 +50,19 @@ def split(arguments: Sequence[str], defaults: Options) -> Tuple[Options, List[st
     for name, text in texts.items():
         setattr(read, name, text)
     return read, others
+
+
+def check_least(options: object, **least: float) -> None:
+    """Refuse options that are smaller than possible; None was not given.
+
+    Args:
+        options: of a verb.
+        least: name of an option -> its least value.
+
+    Raises:
+        ConfigError: at the first of them.
+    """
+    for name, bound in least.items():
+        value = getattr(options, name)
+        if value is not None and value < bound:
+            raise ConfigError(name, value, f"use at least {bound}")

@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from epo.cli.arguments import split
+from epo.cli.arguments import check_least, split
 from epo.cli.compose import one_line_errors
 from epo.config import ConfigError
 from epo.quoting import shell
@@ -97,9 +97,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(options: PaperOptions) -> None:
-    for name, least in (("seeds", 1), ("retries", 0)):
-        if getattr(options, name) < least:
-            raise ConfigError(name, getattr(options, name), f"use at least {least}")
+    check_least(options, seeds=1, retries=0)
     if options.fps is not None and not options.fps > 0:
         raise ConfigError("fps", options.fps, "give a positive number")
     if options.where not in WHERE:

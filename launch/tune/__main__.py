@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Sequence
 
-from epo.cli.arguments import split
+from epo.cli.arguments import check_least, split
 from epo.cli.compose import one_line_errors
 from epo.config import ConfigError
 from epo.quoting import shell, short_path
@@ -57,10 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     name, *rest = words
     if rest:
         raise ConfigError("argument", rest[0], "one search at a time; settings are name=value")
-    for option, least in (("trials", 1), ("workers", 0), ("confirm", 0)):
-        value = getattr(options, option)
-        if value is not None and value < least:
-            raise ConfigError(option, value, f"use at least {least}")
+    check_least(options, trials=1, workers=0, confirm=0)
     tune = definition.load(name)
     tune.num_trials = options.trials or tune.num_trials
     extra = [word for word in others if "=" in word]

@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from omegaconf import MISSING, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from omegaconf import MISSING
 
-from epo.cli import environment
+from epo.cli import definitions, environment
 from epo.cli.environment import CONFIG_DIR
 from epo.cli.overrides import overrides
 from epo.config import Config, ConfigError
-from epo.validation import did_you_mean, get
+from epo.validation import get
 
 TUNE_DIR = CONFIG_DIR / "tune"
 
@@ -58,7 +56,7 @@ class TuneCfg:
 
 def names() -> List[str]:
     """List the searches."""
-    return sorted(path.stem for path in TUNE_DIR.glob("*.yaml"))
+    return definitions.names(TUNE_DIR)
 
 
 def load(name: str) -> TuneCfg:
@@ -67,17 +65,7 @@ def load(name: str) -> TuneCfg:
     Raises:
         ConfigError: if there is no such search, or its file is wrong.
     """
-    path = Path(name) if name.endswith(".yaml") else TUNE_DIR / f"{name}.yaml"
-    if not path.is_file():
-        hint = did_you_mean(name, names())
-        raise ConfigError("tune", name, f"unknown{hint} (searches: {', '.join(names())})")
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(TuneCfg), OmegaConf.load(path))
-        tune = OmegaConf.to_object(merged)
-    except (OmegaConfBaseException, YAMLError) as error:
-        reason = " ".join(str(error).partition("\n    full_key")[0].split())
-        raise ConfigError("tune", path, reason) from error
-    assert isinstance(tune, TuneCfg)
+    tune, path = definitions.read("tune", "searches", name, TUNE_DIR, TuneCfg)
     if not tune.space:
         raise ConfigError("space", "{}", f"name at least one setting in {path}")
     for setting, values in tune.space.items():

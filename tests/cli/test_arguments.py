@@ -5,7 +5,7 @@ from typing import Optional
 
 import pytest
 
-from epo.cli.arguments import split
+from epo.cli.arguments import check_least, split
 from epo.config import ConfigError
 
 
@@ -35,3 +35,13 @@ def test_wrong_type_is_one_line(value: str):
     with pytest.raises(ConfigError, match=r"^steps=") as caught:
         split([f"steps={value}"], Options())
     assert "\n" not in str(caught.value)
+
+
+def test_options_below_what_is_possible_are_refused():
+    check_least(Options(), steps=3)
+    with pytest.raises(ConfigError, match=r"^steps=3: use at least 4$"):
+        check_least(Options(), steps=4)
+
+
+def test_option_that_was_not_given_is_not_too_small():
+    check_least(Options(folder=None), folder=1, steps=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import List, NamedTuple, Sequence, Tuple
 
-from epo.cli.arguments import split
+from epo.cli.arguments import check_least, split
 from epo.cli.bench.report import (
     Column,
     Row,
@@ -116,9 +116,7 @@ def read(arguments: Sequence[str]) -> Tuple[LearnOptions, List[Case]]:
         ConfigError: at the first mistake.
     """
     options, others = split(arguments, LearnOptions())
-    for name, least in (("repetitions", 1), ("warm_up", 0), ("threads", 0)):
-        if getattr(options, name) < least:
-            raise ConfigError(name, getattr(options, name), f"use at least {least}")
+    check_least(options, repetitions=1, warm_up=0, threads=0)
     return options, cases(others, probabilities(options.dones))
 
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Sequence
 
 from epo.cli import environment
-from epo.cli.arguments import split
+from epo.cli.arguments import check_least, split
 from epo.cli.bench.report import Column, Row, number_column, print_table, rate_column
 from epo.cli.bench.result import print_result
 from epo.cli.bench.variants import Variant, differing, variants
-from epo.config import ConfigError
 
 USAGE = """usage: python -m epo bench main [repetitions=8] [warm_up=2] [name=value...]
 
@@ -63,9 +62,7 @@ def main(arguments: Sequence[str]) -> None:
         print(USAGE, end="")
         return
     options, others = split(arguments, MainOptions())
-    for name, least in (("repetitions", 1), ("warm_up", 0)):
-        if getattr(options, name) < least:
-            raise ConfigError(name, getattr(options, name), f"use at least {least}")
+    check_least(options, repetitions=1, warm_up=0)
     chosen = {word.partition("=")[0] for word in others}
     is_default = not chosen & {"experiment", "task", "algo"}
     compared = variants(others, before=BEFORE if is_default else (), after=())

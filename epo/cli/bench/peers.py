@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
-from epo.cli.arguments import split
+from epo.cli.arguments import check_least, split
 from epo.cli.bench.learn import num_threads
 from epo.config import ConfigError
 from epo.validation import did_you_mean
@@ -111,9 +111,7 @@ def check(options: PeersOptions) -> None:
     Raises:
         ConfigError: at the first of them.
     """
-    for name, least in (("turns", 1), ("warm_up", 0), ("threads", 0)):
-        if getattr(options, name) < least:
-            raise ConfigError(name, getattr(options, name), f"use at least {least}")
+    check_least(options, turns=1, warm_up=0, threads=0)
     if not (math.isfinite(options.dones) and 0.0 <= options.dones <= 1.0):
         raise ConfigError("dones", options.dones, "use a number from 0 to 1")
 

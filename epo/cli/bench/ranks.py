@@ -16,7 +16,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import IO, Any, Dict, List, Optional, Sequence, Tuple
 
-from epo.cli.arguments import split
+from epo.cli.arguments import check_least, split
 from epo.cli.bench.learn import Case, cases, probabilities
 from epo.cli.bench.report import (
     Column,
@@ -117,9 +117,7 @@ def main(arguments: Sequence[str]) -> None:
         print(USAGE, end="")
         return
     options, settings = split(arguments, RanksOptions())
-    for name, least in (("ranks", 2), ("repetitions", 1), ("warm_up", 0)):
-        if getattr(options, name) < least:
-            raise ConfigError(name, getattr(options, name), f"use at least {least}")
+    check_least(options, ranks=2, repetitions=1, warm_up=0)
     compared = cases(settings, probabilities(options.dones))
     if len(compared) != 1:
         raise ConfigError("ranks", options.ranks, "compares one setting at a time; give one value")

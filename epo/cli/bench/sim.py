@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from epo.cli import environment
-from epo.cli.arguments import split
+from epo.cli.arguments import check_least, split
 from epo.cli.bench.report import (
     UNKNOWN,
     Column,
@@ -122,9 +122,7 @@ def check(options: SimOptions) -> None:
     Raises:
         ConfigError: at the first of them.
     """
-    for name in ("steps", "repetitions"):
-        if getattr(options, name) < 1:
-            raise ConfigError(name, getattr(options, name), "use at least 1")
+    check_least(options, steps=1, repetitions=1)
     if not (math.isfinite(options.seconds) and options.seconds > 0):
         raise ConfigError("seconds", options.seconds, "use a positive number")
 

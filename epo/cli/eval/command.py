@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -23,11 +22,12 @@ from epo.cli.eval.options import (
     run_of,
 )
 from epo.cli.eval.table import show
+from epo.cli.interruption import says_what_is_lost
 from epo.cli.play.cast import population_of, shown_agents
 from epo.cli.play.command import configuration as configuration_of
 from epo.cli.progress import progress
 from epo.config import Config, ConfigError
-from epo.envs import CurriculumEnv, EnvError, VecEnv
+from epo.envs import CurriculumEnv, VecEnv
 from epo.record.files import write_text
 from epo.runner.evaluator import Evaluator, load_policy
 from epo.runner.saved_run import SavedRun
@@ -50,17 +50,11 @@ def main(words: Sequence[str]) -> None:
     modes = modes_of(options, saved)
     out = Path(options.out) if options.out else saved.folder.path / f"eval_{saved.file.stem}.json"
     configs = [configuration(saved, options, name, given) for name in options.engine.split(",")]
-    try:
+    with says_what_is_lost("nothing was written"):
         found: List[Result] = []
         for cfg in configs:
             for mode in modes:
                 found += evaluate(saved, options, cfg, mode)
-    except KeyboardInterrupt:
-        print("\ninterrupted: nothing was written", file=sys.stderr)
-        sys.exit(130)
-    except EnvError as error:
-        print(f"error: {error}; nothing was written", file=sys.stderr)
-        sys.exit(1)
     show(saved, found)
     _write(out, content(saved, configs[0], found))
     print(f"wrote {out}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +17,9 @@ from epo.cli.eval.options import Options as EvalOptions
 from epo.cli.eval.options import run_of
 from epo.cli.genes.options import USAGE, Options, check, names_of, pair
 from epo.cli.genes.table import show_distances, show_lineage, show_list, show_results
+from epo.cli.interruption import says_what_is_lost
 from epo.cli.play.cast import shown_agents
 from epo.config import Config
-from epo.envs import EnvError
 from epo.quoting import assignment, short_path
 from epo.record.progress import short
 from epo.runner import gene_bank
@@ -48,7 +47,7 @@ def main(words: Sequence[str]) -> None:
     environment.register()
     saved = SavedRun(_newest(path))
     bank = bank_of(saved.state, path)
-    try:
+    with says_what_is_lost("nothing was written"):
         if options.export is not None:
             _export(saved, bank, options)
         elif options.cross is not None:
@@ -59,12 +58,6 @@ def main(words: Sequence[str]) -> None:
             {"list": show_list, "distances": show_distances, "lineage": show_lineage}[options.show](
                 saved, bank
             )
-    except KeyboardInterrupt:
-        print("\ninterrupted: nothing was written", file=sys.stderr)
-        sys.exit(130)
-    except EnvError as error:
-        print(f"error: {error}; nothing was written", file=sys.stderr)
-        sys.exit(1)
 
 
 def mixed(bank: GeneBank, agents: Sequence[int], weights: Sequence[float]) -> GeneBank:

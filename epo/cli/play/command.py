@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional, Sequence
 
 from epo.cli import arguments, environment
+from epo.cli.interruption import says_what_is_lost
 from epo.cli.overrides import merge, overrides
 from epo.cli.play.cast import Cast, population_of
 from epo.cli.play.options import USAGE, Options, check, frame_rate, num_steps
@@ -38,7 +38,6 @@ def main(words: Sequence[str]) -> None:
     check(options)
     environment.register()
     # Imports torch: what came before answered at once.
-    from epo.envs import EnvError
     from epo.runner.saved_run import SavedRun
 
     saved = SavedRun(Path(options.checkpoint)) if options.checkpoint else None
@@ -48,25 +47,17 @@ def main(words: Sequence[str]) -> None:
     else:
         environment.check_drawable(cfg)
     cast = Cast(options, population_of(cfg), saved)
-    try:
-        with ExitStack() as stack:
-            if saved is not None:
-                print(f"{saved.file}: {short(saved.state['frames'])} frames of training")
-            if options.viewer is not None:
-                from epo.cli.play.view import view
+    lost = "" if options.viewer else "the file was not written"
+    with says_what_is_lost(lost), ExitStack() as stack:
+        if saved is not None:
+            print(f"{saved.file}: {short(saved.state['frames'])} frames of training")
+        if options.viewer is not None:
+            from epo.cli.play.view import view
 
-                view(cast, options, saved, cfg)
-                return
-            film = _set_up(cast, options, saved, cfg, stack)
-            _shoot(film, options, num_steps(options, environment.episode_length(cfg)))
-    except KeyboardInterrupt:
-        lost = "" if options.viewer else ": the file was not written"
-        print(f"\ninterrupted{lost}", file=sys.stderr)
-        sys.exit(130)
-    except EnvError as error:
-        lost = "" if options.viewer else "; the file was not written"
-        print(f"error: {error}{lost}", file=sys.stderr)
-        sys.exit(1)
+            view(cast, options, saved, cfg)
+            return
+        film = _set_up(cast, options, saved, cfg, stack)
+        _shoot(film, options, num_steps(options, environment.episode_length(cfg)))
 
 
 def configuration(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Sequence
 
-from epo.cli.arguments import split
+from epo.cli.arguments import check_least, split
 from epo.cli.study import definition
 from epo.cli.study.definition import StudyCfg
 from epo.cli.study.execution import Execution
@@ -94,10 +94,7 @@ def adapt(study: StudyCfg, options: StudyOptions) -> StudyCfg:
     Raises:
         ConfigError: if one of them is impossible.
     """
-    for name, least in (("jobs", 0), ("seeds", 1), ("max_frames", 1)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise ConfigError(name, value, f"use at least {least}")
+    check_least(options, jobs=0, seeds=1, max_frames=1)
     arms = _chosen("arms", options.arms, study.arms)
     names = _chosen("environments", options.environments, study.environments)
     environments = {

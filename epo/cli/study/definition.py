@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from omegaconf import MISSING, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from omegaconf import MISSING
 
+from epo.cli import definitions
 from epo.cli.environment import CONFIG_DIR
 from epo.config import ConfigError
 from epo.validation import did_you_mean
@@ -95,7 +94,7 @@ class StudyCfg:
 
 def names() -> List[str]:
     """List the studies."""
-    return sorted(path.stem for path in STUDY_DIR.glob("*.yaml"))
+    return definitions.names(STUDY_DIR)
 
 
 def load(name: str) -> StudyCfg:
@@ -104,17 +103,7 @@ def load(name: str) -> StudyCfg:
     Raises:
         ConfigError: if there is no such study, or its file is wrong.
     """
-    path = Path(name) if name.endswith(".yaml") else STUDY_DIR / f"{name}.yaml"
-    if not path.is_file():
-        hint = did_you_mean(name, names())
-        raise ConfigError("study", name, f"unknown{hint} (studies: {', '.join(names())})")
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(StudyCfg), OmegaConf.load(path))
-        study = OmegaConf.to_object(merged)
-    except (OmegaConfBaseException, YAMLError) as error:
-        reason = " ".join(str(error).partition("\n    full_key")[0].split())
-        raise ConfigError("study", path, reason) from error
-    assert isinstance(study, StudyCfg)
+    study, path = definitions.read("study", "studies", name, STUDY_DIR, StudyCfg)
     _check(study, path)
     return study
 
