@@ -28,6 +28,7 @@ from epo.cli.play.command import configuration as configuration_of
 from epo.cli.progress import progress
 from epo.config import Config, ConfigError
 from epo.envs import CurriculumEnv, VecEnv
+from epo.quoting import short_path
 from epo.record.files import write_text
 from epo.runner.evaluator import Evaluator, load_policy
 from epo.runner.saved_run import SavedRun
@@ -57,7 +58,7 @@ def main(words: Sequence[str]) -> None:
                 found += evaluate(saved, options, cfg, mode)
     show(saved, found)
     _write(out, content(saved, configs[0], found))
-    print(f"wrote {out}")
+    print(f"wrote {short_path(out)}")
 
 
 def configuration(saved: SavedRun, options: Options, engine: str, given: Sequence[str]) -> Config:

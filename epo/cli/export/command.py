@@ -22,6 +22,7 @@ from epo.config import Config, ConfigError
 from epo.envs import VecEnv
 from epo.models.actor_critic import ActorCritic
 from epo.models.standalone import StandalonePolicy
+from epo.quoting import short_path
 from epo.record.files import write_text
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.saved_run import SavedRun
@@ -90,7 +91,8 @@ def main(words: Sequence[str]) -> None:
             _write_beside(
                 file, model, agent, manifest(saved, cfg, env, policy, agent, file, largest)
             )
-    print(f"{file}: the same actions as {saved.file.name} to {largest:.1e} over {NUM_STEPS} steps")
+    found = f"the same actions as {saved.file.name} to {largest:.1e} over {NUM_STEPS} steps"
+    print(f"{short_path(file)}: {found}")
 
 
 def _agent(options: Options, population: int) -> Optional[int]:
@@ -187,4 +189,4 @@ def _write_beside(
         assert model.gene is not None
         written.append(file.with_name(f"{file.stem}_genes.npy"))
         np.save(str(written[2]), model.gene.detach().numpy())
-    print("wrote " + ", ".join(map(str, written)))
+    print("wrote " + ", ".join(map(short_path, written)))

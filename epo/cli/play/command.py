@@ -13,6 +13,7 @@ from epo.cli.play.cast import Cast, population_of
 from epo.cli.play.options import USAGE, Options, check, frame_rate, num_steps
 from epo.cli.play.trust import check_trust
 from epo.config import Config, ConfigError
+from epo.quoting import short_path
 from epo.record.progress import short
 
 if TYPE_CHECKING:
@@ -131,10 +132,10 @@ def _shoot(film: Film, options: Options, steps: int) -> None:
         path = Path(options.video)
         with Video(path, options.width, options.height, film.fps) as video:
             num_frames = film.shoot(steps, video.write)
-        print(f"wrote {path}: {num_frames} frames, {num_frames / film.fps:.1f} s")
+        print(f"wrote {short_path(path)}: {num_frames} frames, {num_frames / film.fps:.1f} s")
     else:
         film.shoot(steps)
     if options.picture:
         save_picture(Path(options.picture), film.frame())
-        print(f"wrote {options.picture}")
+        print(f"wrote {short_path(options.picture)}")
     print(summary(film.labels, film.evaluator.episodes, film.evaluator.running()), end="")

@@ -18,6 +18,7 @@ from epo.cli.study.outcome import read
 from epo.cli.study.runs import Run, expand, is_finished
 from epo.cli.study.table import FIGURE, README, RESULTS, Provenance, write_readme, write_results
 from epo.config import ConfigError
+from epo.quoting import short_path
 from epo.validation import did_you_mean, granted_cores
 
 USAGE = """usage: python -m epo study NAME [jobs=4] [seeds=5] [max_frames=N] [name=value...]
@@ -83,7 +84,7 @@ def main(arguments: Sequence[str]) -> None:
     finished = [run for run in runs if run.name not in failures]
     source = Provenance(command, machine(finished), failures, reductions(full, study))
     write_page(folder, study, finished, source)
-    print(f"wrote {folder / README}")
+    print(f"wrote {short_path(folder / README)}")
     if failures:
         sys.exit(1)
 
