@@ -11,6 +11,7 @@ import pytest
 
 import epo.validation
 from epo.config import Config, ConfigError
+from epo.models import precision
 from epo.validation import did_you_mean, get, resolve, validate
 from tests.composed import composed
 from tests.stand_in import replace_in
@@ -115,9 +116,18 @@ def test_read_only_run_dir_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 )
 def test_auto_num_envs_on_cpu_fits_cores_and_agents(monkeypatch, cores, num_agents, expected):
     monkeypatch.setattr(epo.validation, "granted_cores", lambda: cores)
-    cfg, choices = resolve(composed("algo=sapg", "device=cpu", f"num_agents={num_agents}"))
+    words = ("algo=sapg", "device=cpu", "precision=fp32", f"num_agents={num_agents}")
+    cfg, choices = resolve(composed(*words))
     assert cfg.num_envs == expected
     assert choices == [f"num_envs={expected} (auto: {cores} CPU cores)"]
+
+
+@pytest.mark.parametrize("is_supported", [False, True])
+def test_auto_precision_is_what_the_processor_can(monkeypatch, is_supported: bool):
+    monkeypatch.setattr(precision, "supports_bf16", lambda device: is_supported)
+    cfg, choices = resolve(composed("algo=sapg", "device=cpu", "num_agents=2", "num_envs=4"))
+    assert cfg.precision == ("bf16" if is_supported else "fp32")
+    assert [line.partition(" ")[0] for line in choices] == ["precision=bf16"] * is_supported
 
 
 def test_auto_on_cuda_is_the_published_setting(monkeypatch):

@@ -159,8 +159,7 @@ def test_auto_num_envs_is_the_tasks_own_number(monkeypatch, cores: int):
     monkeypatch.setattr(validation, "granted_cores", lambda: cores)
     monkeypatch.setattr(validation, "_num_cuda_devices", lambda: 1)
     for chosen in ("cpu", "cuda"):
-        cfg, choices = validation.resolve(
-            composed("task=Gymnasium", "algo=ppo", f"device={chosen}", "task.envs_per_core=8")
-        )
+        words = ("task=Gymnasium", "algo=ppo", f"device={chosen}", "task.envs_per_core=8")
+        cfg, choices = validation.resolve(composed(*words, "precision=fp32"))
         assert cfg.num_envs == 8 * cores
         assert choices[-2] == f"num_envs={8 * cores} (auto: {cores} CPU cores)"
