@@ -89,7 +89,7 @@ def test_second_call_imports_nothing(isaacgym: Path, monkeypatch: pytest.MonkeyP
     replace_in(preload, "importlib.import_module", imported.append, monkeypatch)
     preload.preload()
     assert imported == [] and "torch" in sys.modules
-    monkeypatch.delitem(sys.modules, "isaacgym")
+    del sys.modules["isaacgym"]  # for good: monkeypatch would put it back after the fixture is over
     with pytest.raises(ValueError, match=r"engine=isaacgym .*needs 2\.7"):
         preload.preload()
 
