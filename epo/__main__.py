@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Dict, List, Tuple
 
 from epo.cli.compose import one_line_errors
+from epo.cli.search_path import settled
 from epo.config import ConfigError
 from epo.program import verbs
 from epo.quoting import shell
@@ -52,7 +53,7 @@ def main(arguments: List[str]) -> None:
     if verb not in VERBS:
         way_out = f"unknown{did_you_mean(verb, VERBS)} (verbs: {', '.join(VERBS)})"
         raise ConfigError("verb", verb, way_out)
-    import_module(VERBS[verb][0]).main(rest)
+    import_module(VERBS[verb][0]).main(settled(rest))
 
 
 def console() -> None:

@@ -33,7 +33,8 @@ def started() -> Start:
     """Return how this process was asked to train: by train.py, `epo train` or the library."""
     if _by_library:
         return _by_library[-1]
-    settings = sys.argv[1:]
+    # The setting `search_path` says the same.
+    settings = [word for word in sys.argv[1:] if not word.startswith("hydra.searchpath=")]
     if settings[:1] == ["train"] and not _is_script():
         settings = settings[1:]
     if _is_script():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import contextmanager
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Sequence
 
@@ -20,8 +21,9 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from epo.cli.guidance import meant
+from epo.cli.guidance import meant, options_of
 from epo.cli.overrides import GROUPS
+from epo.cli.search_path import for_hydra, settled
 from epo.config import Config, ConfigError
 from epo.exceptions import keep_traceback, one_line, traceback_text, wants_tracebacks
 from epo.quoting import literal, shell, unquoted
@@ -36,7 +38,7 @@ MULTIRUN_FLAGS = {"-m", "--multirun"}
 HYDRA_FLAGS = {
     *("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package"),
     *("-sc", "--shell-completion", "-cp", "--config-path", "-cn", "--config-name"),
-    *("-cd", "--config-dir", "-i", "--info", "-r", "--run", "--experimental-rerun"),
+    *("-i", "--info", "-r", "--run", "--experimental-rerun"),
 }
 """Flags after which Hydra only informs, or reads another configuration."""
 _EXPECTED = (
@@ -118,6 +120,7 @@ def check(
         ConfigError: at the first mistake in the command line.
         ValueError: from a validator.
     """
+    argv = settled(argv)
     flags = {argument for argument in argv if argument.startswith("-")}
     for flag in sorted(flags - MULTIRUN_FLAGS):
         if flag.partition("=")[0] in HYDRA_FLAGS:
@@ -127,7 +130,7 @@ def check(
     overrides = _parse(lines, bool(flags), config_dir)
     with initialize_config_dir(str(config_dir), version_base="1.3"):
         commands = _commands(overrides) if flags else [lines]
-        configs = [_compose(command, config_dir) for command in commands]
+        configs = [_compose(command) for command in commands]
     for validate in validators:
         for config in configs:
             validate(config)
@@ -197,12 +200,12 @@ def _sweep(override: Override) -> List[str]:
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
-def _compose(lines: List[str], config_dir: Path) -> Config:
+def _compose(lines: List[str]) -> Config:
     """Compose the overrides; a mistake becomes a `ConfigError`."""
     try:
-        return typed(compose("config", overrides=lines), lines)
+        return typed(compose("config", overrides=[*for_hydra(lines), *lines]), lines)
     except MissingConfigException as error:
-        raise _unknown_option(error, config_dir) from error
+        raise _unknown_option(error, lines) from error
     except HydraException as error:
         cause: Optional[BaseException] = error
         while cause is not None and not isinstance(cause, OmegaConfBaseException):
@@ -220,21 +223,18 @@ def _compose(lines: List[str], config_dir: Path) -> Config:
         raise ConfigError("command", " ".join(lines), way_out) from error
 
 
-def _unknown_option(error: MissingConfigException, config_dir: Path) -> ConfigError:
-    """Explain `task=Foo`: what there is, and what comes nearest."""
-    group, _, name = str(error.missing_cfg_file).rpartition("/")
-    top = group.partition("/")[0]
-    if (config_dir / top).is_dir():
-        name = f"{group}/{name}"[len(top) + 1 :]
-        files = (config_dir / top).rglob("*.yaml")
-        options = sorted(f.relative_to(config_dir / top).with_suffix("").as_posix() for f in files)
-        group = top
-    else:
-        options = list(error.options or ())
-    hint = did_you_mean(name, options)
-    return ConfigError(
-        group, name, f"there is no such {group}{hint} (choices: {', '.join(options)})"
-    )
+def _unknown_option(error: MissingConfigException, lines: Sequence[str]) -> ConfigError:
+    """Explain `task=Foo`: what there is, the nearest first."""
+    top, _, name = str(error.missing_cfg_file).partition("/")
+    options = options_of(top, lines) or list(error.options or ())
+    nearest = sorted(options, key=lambda option: -_likeness(name, option))
+    more = "" if for_hydra(lines) else "; with yaml of your own: --config-dir=<folder>"
+    way_out = f"there is no such {top}{did_you_mean(name, options)}"
+    return ConfigError(top, name, f"{way_out} (choices: {', '.join(nearest)}{more})")
+
+
+def _likeness(word: str, other: str) -> float:
+    return SequenceMatcher(None, word.lower(), other.lower()).ratio()
 
 
 def _wrong_setting(error: OmegaConfBaseException, lines: Sequence[str]) -> ConfigError:
@@ -295,7 +295,7 @@ def _settings(lines: Sequence[str] = ()) -> List[str]:
             if isinstance(child, DictConfig) and not child._is_none():
                 collect(child, f"{prefix}{key}.")
 
-    collect(compose("config", overrides=groups), "")
+    collect(compose("config", overrides=[*for_hydra(lines), *groups]), "")
     return names
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 import textwrap
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, Iterator, List, Sequence
 
-from hydra.core.config_store import ConfigStore
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
+from epo.cli.search_path import for_hydra
 from epo.config import Config
 from epo.quoting import shell
 
@@ -23,18 +27,19 @@ MARK = "$APP_CONFIG_GROUPS"
 LIMITS = ("max_frames", "max_iterations", "max_minutes")
 
 
-def help_text(config_dir: Path) -> str:
+def help_text(config_dir: Path, words: Sequence[str] = ()) -> str:
     """Return what `train.py --help` prints, as wide as the terminal.
 
     Hydra's own lists the schemas that yaml files build on, and folders that are no settings.
 
     Args:
         config_dir: absolute folder that holds `config.yaml`.
+        words: of the command line, settled; their search path is looked through, too.
     """
     text = str(OmegaConf.load(config_dir / "config.yaml").hydra.help.template)
     width = min(WIDEST, shutil.get_terminal_size().columns)
     lines = []
-    for group, names in options(config_dir).items():
+    for group, names in options(config_dir, words).items():
         line = f"{group}: {', '.join(names)}"
         lines += textwrap.wrap(
             line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
@@ -42,20 +47,36 @@ def help_text(config_dir: Path) -> str:
     return text.replace(MARK, "\n".join(lines))
 
 
-def options(config_dir: Path) -> Dict[str, List[str]]:
-    """Return the groups that a command can choose from, each with its options."""
-    found: Dict[str, List[str]] = {}
-    for group in GROUPS:
-        folder, store = config_dir / group, ConfigStore.instance()
-        names = {
-            file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.yaml")
-        }
-        if group in store.repo:  # tasks of installed packages have no file
-            names |= {name[: -len(".yaml")] for name in store.list(group) if name.endswith(".yaml")}
-        chosen = sorted(name for name in names if not name.startswith("base"))
-        if len(chosen) > 1:
-            found[group] = chosen
-    return found
+def options(config_dir: Path, words: Sequence[str] = ()) -> Dict[str, List[str]]:
+    """Return the groups that a command can choose from, each with its options.
+
+    Args:
+        config_dir: absolute folder that holds `config.yaml`.
+        words: of the command line, settled; their search path is looked through, too.
+    """
+    begin = nullcontext()
+    if not GlobalHydra.instance().is_initialized():
+        begin = initialize_config_dir(str(config_dir), version_base="1.3")
+    with begin:
+        found = {group: options_of(group, words) for group in GROUPS}
+    return {group: names for group, names in found.items() if len(names) > 1}
+
+
+def options_of(group: str, words: Sequence[str]) -> List[str]:
+    """Return what can be chosen of a group; Hydra has been initialized.
+
+    That is files of `cfg/` and of the search path, and what registered families bring.
+    """
+    loader, path = GlobalHydra.instance().config_loader(), for_hydra(words)
+
+    def below(folder: str) -> Iterator[str]:
+        for name in loader.get_group_options(folder, ObjectType.CONFIG, overrides=path):
+            if not name.startswith("base"):  # schemas that yaml files build on
+                yield f"{folder}/{name}"[len(group) + 1 :]
+        for name in loader.get_group_options(folder, ObjectType.GROUP, overrides=path):
+            yield from below(f"{folder}/{name}")
+
+    return sorted(below(group))
 
 
 def meant(word: str, config_dir: Path) -> List[str]:

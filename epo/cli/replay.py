@@ -25,7 +25,7 @@ with 0 where it ends well. HYDRA_FULL_ERROR=1 shows the traceback.
 """
 SETTINGS = (
     *("task", "engine", "algo", "guard", "num_agents", "num_envs", "seed", "device"),
-    *("precision", "compile"),
+    *("precision", "compile", "search_path"),
 )
 """What is taken over from the run."""
 

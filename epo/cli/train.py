@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from epo.cli import environment
 from epo.cli.compose import MULTIRUN_FLAGS, one_line_errors, typed
 from epo.cli.guidance import HELP_FLAGS, help_text
+from epo.cli.search_path import for_hydra, settled
 from epo.cli.sweep import launcher
 from epo.world import settle
 
@@ -26,12 +27,13 @@ def main(words: Sequence[str]) -> None:
     """
     settle()
     environment.register()
+    words = settled(words)
     if HELP_FLAGS & set(words):
-        print(help_text(environment.CONFIG_DIR))
+        print(help_text(environment.CONFIG_DIR, words))
         return
-    launcher.check(list(words))
+    launcher.check(words)
     environment.check(words)
-    sys.argv[1:] = words  # Hydra reads them there
+    sys.argv[1:] = [*words, *for_hydra(words)]  # Hydra reads them there
     if not MULTIRUN_FLAGS & set(words):
         _job()
         return

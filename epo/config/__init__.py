@@ -168,6 +168,10 @@ class Config:
     """Checkpoint to take the start weights from (networks and normalisers only)."""
     genes: Optional[str] = None
     """File of genes to begin with, from `python -m epo genes RUN export=all`: as many as agents."""
+    search_path: List[str] = field(default_factory=list)
+    """Folders (or `pkg://package`) with yaml files of your own, laid out as `cfg/`:
+    `task/<name>.yaml` and so on. `--config-dir=<folder>` and `hydra.searchpath=[<folder>]` set
+    it, too."""
 
     # No setting: dotted name -> text such as `${oc.env:NAME}`, what a run records instead of the
     # value. Filled in where a command line is composed.

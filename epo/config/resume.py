@@ -14,6 +14,8 @@ FREE, OPEN, FIXED = "free", "open", "fixed"
 RESUME: Mapping[str, str] = {
     "run_dir": FREE,
     "resume": FREE,
+    # Where yaml was read; what it said is compared setting by setting.
+    "search_path": FREE,
     "record": FREE,
     "guard": FREE,
     "device": FREE,

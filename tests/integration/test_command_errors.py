@@ -19,7 +19,7 @@ BAD = {
     "num_agents=4 algo=pql": ("num_agents=4:", "algo=pql has no population; use algo=sapg"),
     "num_agents=7 num_envs=100": ("num_envs=100:", "use 98 or 105"),
     "task=Foo": ("task=Foo:", "AllegroKukaRegrasping, "),
-    "algo=foo": ("algo=foo:", "epo, epo_official, "),
+    "algo=foo": ("algo=foo:", "cpo, epo, ppo, "),
     "device=cuda": ("device=cuda:", "use device=cpu"),
     "algo.ppo.horizon=long": ("algo.ppo.horizon=long:", "give a whole number"),
     "algo.ppo.gama=0.9": ("algo.ppo.gama=0.9:", "did you mean algo.ppo.gamma?"),

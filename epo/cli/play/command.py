@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from epo.cli.play.film import Film
     from epo.runner.saved_run import SavedRun
 
-SETTINGS = ("task", "algo", "num_agents", "num_envs", "seed")
+SETTINGS = ("task", "algo", "num_agents", "num_envs", "seed", "search_path")
 """What is taken over from a run; its engine and device may not be here."""
 DRAWN_ON = ("engine=mujoco", "device=cpu")
 """Where worlds are played that are drawn."""
@@ -78,7 +78,7 @@ def configuration(
     base = list(base)
     if saved is not None:
         given = check_trust(saved.settings, str(saved.file), given)
-        base += overrides({name: saved.settings[name] for name in SETTINGS})
+        base += overrides({n: v for n, v in saved.settings.items() if n in SETTINGS})
         physics = saved.settings["engine"].get("physics")
         base += [f"engine.physics={physics}"] if physics else []
     for word in given:
