@@ -15,6 +15,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
+from epo.components import CHOSEN
 from epo.config import AlgoCfg, Config, ConfigError
 from epo.config.batch import check_batch
 from epo.config.devices import ALL, check_dealt, check_devices, check_here, num_ranks
@@ -48,6 +49,18 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+def check_known(setting: str, name: str, names: Sequence[str]) -> None:
+    """Refuse a component that nobody has registered.
+
+    Raises:
+        ConfigError: naming the nearest one, or how to bring one's own.
+    """
+    if name not in names:
+        known = f"choices: {', '.join(names)}; " if names else ""
+        way_out = f"unknown{did_you_mean(name, names)} ({known}one of your own: docs/extending.md)"
+        raise ConfigError(setting, name, way_out)
+
+
 def validate(cfg: Config) -> None:
     """Refuse a configuration that cannot run; `auto` values are left to `resolve`.
 
@@ -59,6 +72,10 @@ def validate(cfg: Config) -> None:
         if value not in options:
             hint = did_you_mean(str(value), options)
             raise ConfigError(name, value, f"unknown{hint} (choices: {', '.join(options)})")
+    for table in CHOSEN:
+        value = get(cfg, table.setting)
+        for name in [value] if isinstance(value, str) else value:
+            check_known(table.setting, name, table.names)
     for name, allowed in RANGES.items():
         value = get(cfg, name)
         way_out = allowed.complaint(value)

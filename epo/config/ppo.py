@@ -6,8 +6,8 @@ and launchers of their repositories); `R` means our own choice, argued in the sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Optional
+from dataclasses import dataclass, field
+from typing import List, Optional
 
 
 @dataclass
@@ -30,6 +30,11 @@ class PPOCfg:
     """Discount per control step (AK)."""
     gae_lambda: float = 0.95
     """Decay of the advantage trace (AK)."""
+    advantage: str = "gae"
+    """What estimates the advantages: `gae`, or the name of one of your own (docs/extending.md)."""
+    quantities: List[str] = field(default_factory=list)
+    """Numbers of every sample that go from the rollout to the loss besides our own, by name
+    (docs/extending.md)."""
     bootstrap_truncated: Optional[bool] = None
     """Add the value of the final state where the time limit ended the episode. None: for tasks
     whose observation hides the clock (Gymnasium; Pardo et al. 2018); those of the paper show it. It

@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Tuple
+from dataclasses import dataclass
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
 
 from epo.config import AggregationCfg
 from epo.config.batch import num_copies
+from epo.learner.batch import RawBatch
 from epo.models.actor_critic import ActorCritic
 from epo.rollout.storage import Rollout
 
 
-class Relabelled(NamedTuple):
-    """S sequences of T steps as the learning agent sees them.
+@dataclass
+class Relabelled(RawBatch):
+    """S sequences of T steps as the learning agent sees them: its values, one-step returns.
 
     Attributes:
-        env_ids: [S] environment whose sequence it is.
-        agent: [S] learning agent.
-        log_prob: [T, S] of the action under the reference policy of the ratio.
-        weight: [T, S] weight of the surrogate.
-        value: [T, S] learning agent's value, de-normalised.
-        target: [T, S] one-step return under the learning agent's critic.
-        advantage: [T, S] target - value.
-        mean, log_std: [T, S, D], [S, D] policy that the KL is measured against.
         importance: [T, S] learning over behaviour policy before the update.
-        learner_mean, learner_log_std: [T, S, D], [S, D] learning agent's policy before the update.
     """
 
-    env_ids: Tensor
-    agent: Tensor
-    log_prob: Tensor
-    weight: Tensor
-    value: Tensor
-    target: Tensor
-    advantage: Tensor
-    mean: Tensor
-    log_std: Tensor
     importance: Tensor
-    learner_mean: Tensor
-    learner_log_std: Tensor
 
 
 def entropy_ladder(num_agents: int, scale: float, like: Tensor) -> Tensor:
@@ -137,16 +120,17 @@ def relabel(
     return Relabelled(
         env_ids=env_ids,
         agent=agent,
+        is_off_policy=torch.ones_like(agent, dtype=torch.bool),
         log_prob=learner_log_prob if is_centred else behaviour,
         weight=importance.clamp(max=cfg.max_importance) if is_centred else torch.ones_like(target),
         value=value[:-1],
         target=target,
         advantage=target - value[:-1],
-        mean=rollout.mean[:, env_ids] if is_follower else mean,
-        log_std=rollout.log_std[rollout.agent[env_ids]] if is_follower else log_std,
+        old_mean=mean,
+        old_log_std=log_std,
+        recent_mean=rollout.mean[:, env_ids] if is_follower else mean,
+        recent_log_std=rollout.log_std[rollout.agent[env_ids]] if is_follower else log_std,
         importance=importance,
-        learner_mean=mean,
-        learner_log_std=log_std,
     )
 
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import List, NamedTuple, Optional, Tuple
+from dataclasses import dataclass, field, fields, replace
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from epo.config import PPOCfg
-from epo.learner.aggregation import Relabelled
-from epo.rollout.gae import gae
+from epo.learner.advantage import Estimate
 from epo.rollout.storage import Rollout
+
+Batch = TypeVar("Batch", bound="Sequential")
+
+
+PER_SEQUENCE = {"dim": 0}
+"""Of a field [S, ...] that holds an entry per sequence; the others are [T, S, ...]."""
 
 
 @dataclass
-class SequenceBatch:
-    """S = N + relabelled sequences of T steps; observations and actions stay in the rollout.
+class Sequential:
+    """S sequences of T steps; observations and actions stay in the rollout.
+
+    A new field is appended, and reaches the loss, without another word.
 
     Attributes:
         env_ids: [S] column of the rollout that holds the sequence.
@@ -24,33 +31,76 @@ class SequenceBatch:
         is_off_policy: [S] bool.
         log_prob: [T, S] of the action under the reference policy of the ratio.
         weight: [T, S] weight of the surrogate, 1 for on-policy data.
-        value: [T, S] old value; de-normalised at first, normalised for the update.
-        target: [T, S] return, likewise.
-        advantage: [T, S]; standardised over the whole batch for the update.
-        raw_advantage: [T, S] before that, in the unit of scaled rewards.
         old_mean, old_log_std: [T, S, D], [S, D] policy of the learning agent before the update.
-        mean, log_std: [T, S, D], [S, D] the same at first, then the policy that the sequence was
-            last evaluated under.
+        recent_mean, recent_log_std: [T, S, D], [S, D] policy that the step size's KL is measured
+            against in the next pass.
     """
 
-    env_ids: Tensor
-    agent: Tensor
-    is_off_policy: Tensor
+    env_ids: Tensor = field(metadata=PER_SEQUENCE)
+    agent: Tensor = field(metadata=PER_SEQUENCE)
+    is_off_policy: Tensor = field(metadata=PER_SEQUENCE)
     log_prob: Tensor
     weight: Tensor
-    value: Tensor
-    target: Tensor
-    advantage: Tensor
-    raw_advantage: Tensor
     old_mean: Tensor
-    old_log_std: Tensor
-    mean: Tensor
-    log_std: Tensor
+    old_log_std: Tensor = field(metadata=PER_SEQUENCE)
+    recent_mean: Tensor
+    recent_log_std: Tensor = field(metadata=PER_SEQUENCE)
 
     @property
     def num_sequences(self) -> int:
         """Return S, the number of sequences."""
         return self.env_ids.shape[0]
+
+    def take(self: Batch, ids: Tensor) -> Batch:
+        """Return the sequences `ids` [B]."""
+        return self._each(lambda name, dim: getattr(self, name)[(slice(None),) * dim + (ids,)])
+
+    def append(self: Batch, other: Optional[Batch]) -> Batch:
+        """Return these sequences followed by the `other` ones."""
+        if other is None:
+            return self
+        return self._each(
+            lambda name, dim: torch.cat([getattr(self, name), getattr(other, name)], dim=dim)
+        )
+
+    def _each(self: Batch, value: Callable[[str, int], Tensor]) -> Batch:
+        found = {each.name: value(each.name, each.metadata.get("dim", 1)) for each in fields(self)}
+        return replace(self, **found)
+
+
+@dataclass
+class RawBatch(Sequential):
+    """Sequences in the unit of scaled rewards, as they were collected and estimated.
+
+    Attributes:
+        value: [T, S] old value.
+        target: [T, S] return.
+        advantage: [T, S].
+    """
+
+    value: Tensor
+    target: Tensor
+    advantage: Tensor
+
+    def prepared(self, value: Tensor, target: Tensor, advantage: Tensor) -> PreparedBatch:
+        """Return the batch with what the loss reads in their place."""
+        own = {each.name: getattr(self, each.name) for each in fields(PreparedBatch)}
+        return PreparedBatch(**{**own, "value": value, "target": target, "advantage": advantage})
+
+
+@dataclass
+class PreparedBatch(Sequential):
+    """Sequences as the loss reads them.
+
+    Attributes:
+        value: [T, S] old value, normalised.
+        target: [T, S] return, normalised.
+        advantage: [T, S] standardised over the whole batch.
+    """
+
+    value: Tensor
+    target: Tensor
+    advantage: Tensor
 
 
 class Sequences(NamedTuple):
@@ -66,6 +116,26 @@ class Sequences(NamedTuple):
         return self._replace(observation=self.observation[:steps], is_first=self.is_first[:steps])
 
 
+class Samples(NamedTuple):
+    """All that the loss reads of B sequences of T steps.
+
+    Attributes:
+        ids: [B] sequences of the batch.
+        batch: what was prepared of them.
+        sequences: the network's input.
+        action: [T, B, A] unclamped.
+        is_valid: [T, B] bool, the step is experience; None: all are.
+        extra: name -> [T, B, ...] what `algo.ppo.quantities` names, as it was collected.
+    """
+
+    ids: Tensor
+    batch: PreparedBatch
+    sequences: Sequences
+    action: Tensor
+    is_valid: Optional[Tensor]
+    extra: Dict[str, Tensor]
+
+
 def sequences_of(rollout: Rollout, env_ids: Tensor, agent: Tensor) -> Sequences:
     """Return the network's input for the sequences `env_ids` [B], each under `agent` [B]."""
     return Sequences(
@@ -76,55 +146,38 @@ def sequences_of(rollout: Rollout, env_ids: Tensor, agent: Tensor) -> Sequences:
     )
 
 
-def on_policy_batch(rollout: Rollout, gamma: float, lam: float) -> SequenceBatch:
-    """Return every environment's own sequence with its GAE advantage and return."""
-    advantage, target = gae(
-        rollout.reward,
-        rollout.value,
-        rollout.is_first,
-        gamma=gamma,
-        lam=lam,
-        terminal_value=rollout.terminal_value,
+def samples_of(rollout: Rollout, batch: PreparedBatch, ids: Tensor) -> Samples:
+    """Return the sequences `ids` [B] of a batch, with what the rollout holds of them."""
+    taken = batch.take(ids)
+    env_ids, is_valid = taken.env_ids, rollout.is_valid
+    return Samples(
+        ids,
+        taken,
+        sequences_of(rollout, env_ids, taken.agent),
+        rollout.action[:, env_ids],
+        None if is_valid is None else is_valid[:, env_ids],
+        {name: value[:, env_ids] for name, value in rollout.extra.items()},
     )
-    return SequenceBatch(
+
+
+def on_policy_batch(rollout: Rollout, estimate: Estimate) -> RawBatch:
+    """Return every environment's own sequence with its advantage and return.
+
+    The rollout stays as it is: what an update overwrites, `recent_...`, is a copy.
+    """
+    return RawBatch(
         env_ids=torch.arange(rollout.num_envs, device=rollout.agent.device),
         agent=rollout.agent,
         is_off_policy=torch.zeros_like(rollout.agent, dtype=torch.bool),
         log_prob=rollout.log_prob,
         weight=torch.ones_like(rollout.log_prob),
-        value=rollout.value[:-1],
-        target=target,
-        advantage=advantage,
-        raw_advantage=advantage,
         old_mean=rollout.mean,
         old_log_std=rollout.log_std[rollout.agent],
-        mean=rollout.mean.clone(),
-        log_std=rollout.log_std[rollout.agent],
-    )
-
-
-def append(batch: SequenceBatch, extra: Optional[Relabelled]) -> SequenceBatch:
-    """Return `batch` followed by the relabelled sequences."""
-    if extra is None:
-        return batch
-
-    def join(own: Tensor, other: Tensor, dim: int) -> Tensor:
-        return torch.cat([own, other], dim=dim)
-
-    return SequenceBatch(
-        env_ids=join(batch.env_ids, extra.env_ids, 0),
-        agent=join(batch.agent, extra.agent, 0),
-        is_off_policy=join(batch.is_off_policy, torch.ones_like(extra.agent, dtype=torch.bool), 0),
-        log_prob=join(batch.log_prob, extra.log_prob, 1),
-        weight=join(batch.weight, extra.weight, 1),
-        value=join(batch.value, extra.value, 1),
-        target=join(batch.target, extra.target, 1),
-        advantage=join(batch.advantage, extra.advantage, 1),
-        raw_advantage=join(batch.raw_advantage, extra.advantage, 1),
-        old_mean=join(batch.old_mean, extra.learner_mean, 1),
-        old_log_std=join(batch.old_log_std, extra.learner_log_std, 0),
-        mean=join(batch.mean, extra.mean, 1),
-        log_std=join(batch.log_std, extra.log_std, 0),
+        recent_mean=rollout.mean.clone(),
+        recent_log_std=rollout.log_std[rollout.agent],
+        value=rollout.value[:-1],
+        target=estimate.target,
+        advantage=estimate.advantage,
     )
 
 

@@ -114,7 +114,7 @@ class Cloning(UpdateHook):
         )
         # Standardised together with what PPO learns from, on which it has no influence.
         batch, is_valid = update.batch, update.rollout.is_valid
-        joined = torch.cat([batch.raw_advantage, advantage], dim=1)
+        joined = torch.cat([update.raw_advantage, advantage], dim=1)
         env_ids = torch.cat([batch.env_ids, self._env_ids])
         valid = None if is_valid is None else is_valid[:, env_ids]
         advantage = self.ranks.standardize(joined, valid)[:, batch.num_sequences :]
@@ -149,8 +149,8 @@ class Cloning(UpdateHook):
             return found.advantage
         return found.advantage + self.adversary.reward(rollout, env_ids, agent)
 
-    def add_to_loss(self, update: Update, ids: Tensor, found: Evaluation, loss: Tensor) -> Tensor:
-        """Return the loss [] with the cloning of as large a share of its sequences as `ids` [B]."""
+    def add_to_loss(self, update: Update, found: Evaluation, loss: Tensor) -> Tensor:
+        """Return the loss [] with the cloning of the samples' share of its sequences."""
         total, seen, num = update.num_sequences, self._seen, update.num_present
         low, high = (len(self._drawn) * n // total for n in (seen, seen + num))
         self._seen = (seen + num) % total

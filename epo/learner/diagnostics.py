@@ -187,7 +187,7 @@ class Diagnostics(UpdateHook):
     def _data(self, update: Update) -> Dict[str, Tensor]:
         """Advantages and values of the on-policy data, before standardisation."""
         num_envs, is_valid = update.rollout.num_envs, update.rollout.is_valid
-        advantage, value = update.batch.raw_advantage[:, :num_envs], update.rollout.value[:-1]
+        advantage, value = update.raw_advantage[:, :num_envs], update.rollout.value[:-1]
         signals = advantage_signals(advantage, is_valid)
         signals["expl_var"] = explained_variance(advantage + value, value, is_valid)
         if self.model.num_agents > 1:

@@ -46,20 +46,20 @@ class FollowerLeash(UpdateHook):
         )
         self._sum, self._count = torch.zeros((), device=env_ids.device), 0
 
-    def add_to_loss(self, update: Update, ids: Tensor, found: Evaluation, loss: Tensor) -> Tensor:
-        """Return the loss [] with the leash of the own sequences among `ids` [B]."""
-        extra, batch = update.extra, update.batch
+    def add_to_loss(self, update: Update, found: Evaluation, loss: Tensor) -> Tensor:
+        """Return the loss [] with the leash of the own sequences among the samples."""
+        extra, batch = update.extra, found.samples.batch
         assert extra is not None
-        position = self._position[batch.env_ids[ids]]
-        is_held = (position >= 0) & ~batch.is_off_policy[ids]
+        position = self._position[batch.env_ids]
+        is_held = (position >= 0) & ~batch.is_off_policy
         at = position.clamp(min=0)
         kl = self.model.distribution.exact_kl(
             found.output.mean,
             found.output.log_std,
-            extra.learner_mean[:, at],
-            extra.learner_log_std[at],
+            extra.old_mean[:, at],
+            extra.old_log_std[at],
         )
-        is_valid = update.is_valid(ids)
+        is_valid = found.samples.is_valid
         held = is_held.expand_as(kl) if is_valid is None else is_held & is_valid
         divergence = self.ranks.mean(kl, held)
         self._sum, self._count = self._sum + divergence.detach(), self._count + 1

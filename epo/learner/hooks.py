@@ -29,8 +29,8 @@ class UpdateHook:
     def on_update_start(self, update: Update) -> None:
         """Inspect what the update learns from, before the first minibatch."""
 
-    def add_to_loss(self, update: Update, ids: Tensor, found: Evaluation, loss: Tensor) -> Tensor:
-        """Return the loss [] with the hook's own term for the sequences `ids` [B]."""
+    def add_to_loss(self, update: Update, found: Evaluation, loss: Tensor) -> Tensor:
+        """Return the loss [] with the hook's own term for `found.samples`."""
         return loss
 
     def on_minibatch_end(self, update: Update, result: StepResult) -> None:

@@ -7,6 +7,8 @@ from typing import NamedTuple, Optional, Tuple, Union, cast
 import torch
 from torch import Tensor
 
+from epo.learner.batch import PreparedBatch
+from epo.models.actor_critic import PolicyOutput
 from epo.models.distribution import Distribution
 
 Bound = Union[float, Tensor]
@@ -89,20 +91,10 @@ def clipping(
 
 def ppo_terms(
     distribution: Distribution,
-    *,
-    mean: Tensor,
-    log_std: Tensor,
-    value: Tensor,
+    new: PolicyOutput,
     action: Tensor,
-    old_log_prob: Tensor,
-    recent_mean: Tensor,
-    recent_log_std: Tensor,
-    old_mean: Tensor,
-    old_log_std: Tensor,
-    old_value: Tensor,
-    advantage: Tensor,
-    target: Tensor,
-    weight: Tensor,
+    batch: PreparedBatch,
+    *,
     clip_low: Bound,
     clip_high: Bound,
     value_clip_eps: Optional[float],
@@ -112,37 +104,28 @@ def ppo_terms(
 
     Args:
         distribution: family of the policies.
-        mean: [..., D] of the current policy.
-        log_std: [..., D] of the current policy.
-        value: [...] current normalised value.
+        new: mean [..., D], log_std [..., D] and normalised value [...] of the current network.
         action: [..., A] unclamped action taken.
-        old_log_prob: [...] of the action under the reference policy of the ratio.
-        recent_mean: [..., D] of the policy of the last pass over these samples.
-        recent_log_std: [..., D] of the same policy.
-        old_mean: [..., D] of the learning agent's policy before the update.
-        old_log_std: [..., D] of the same policy.
-        old_value: [...] normalised value at collection.
-        advantage: [...] standardised advantage.
-        target: [...] normalised return.
-        weight: [...] importance of the sample, 1 for on-policy data.
+        batch: of these samples, each of its tensors [...] or [..., D].
         clip_low: the ratio is clipped to at least 1 - clip_low,
         clip_high: and to at most 1 + clip_high.
         value_clip_eps: clip the value update to +-this, normalised; None: do not.
         soft_bound: action mean beyond which the bounds term starts.
     """
+    mean, log_std, advantage = new.mean, new.log_std, batch.advantage
     # r = pi_new(a | s) / pi_ref(a | s)   (PPO section 3)
-    log_ratio = distribution.log_prob(action, mean, log_std) - old_log_prob  # [...]
+    log_ratio = distribution.log_prob(action, mean, log_std) - batch.log_prob  # [...]
     ratio = log_ratio.exp()
     is_clipped, is_killed = clipping(ratio, advantage, clip_low, clip_high)
     return PPOTerms(
         log_ratio=log_ratio,
         ratio=ratio,
-        surrogate=clipped_surrogate(ratio, advantage, weight, clip_low, clip_high),
-        value_loss=squared_value_error(value, old_value, target, value_clip_eps),
+        surrogate=clipped_surrogate(ratio, advantage, batch.weight, clip_low, clip_high),
+        value_loss=squared_value_error(new.value, batch.value, batch.target, value_clip_eps),
         entropy=distribution.entropy(mean, log_std),
         bounds=distribution.bounds(mean, soft_bound),
-        kl=distribution.kl(mean, log_std, recent_mean, recent_log_std),
-        kl_old=distribution.exact_kl(old_mean, old_log_std, mean, log_std),
+        kl=distribution.kl(mean, log_std, batch.recent_mean, batch.recent_log_std),
+        kl_old=distribution.exact_kl(batch.old_mean, batch.old_log_std, mean, log_std),
         is_clipped=is_clipped,
         is_killed=is_killed,
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from epo.config import AggregationCfg, PPOCfg
 from epo.learner.aggregation import Relabelled, entropy_ladder
-from epo.learner.batch import SequenceBatch, Sequences, sequences_of
+from epo.learner.batch import PreparedBatch, Samples, Sequences, samples_of, sequences_of
 from epo.learner.clip import ClipRange, Standing
 from epo.learner.losses import PPOTerms, ppo_terms
 from epo.learner.penalty import Penalty
@@ -30,6 +30,7 @@ class Update:
     Attributes:
         rollout: what was collected.
         batch: sequences to learn from, own and relabelled.
+        raw_advantage: [T, S] theirs before standardisation, in the unit of scaled rewards.
         extra: the relabelled ones alone, or None.
         clip: clip range of the ratio.
         standing: of the run and of the leader.
@@ -39,7 +40,8 @@ class Update:
     """
 
     rollout: Rollout
-    batch: SequenceBatch
+    batch: PreparedBatch
+    raw_advantage: Tensor
     extra: Optional[Relabelled]
     clip: ClipRange
     standing: Standing
@@ -51,6 +53,10 @@ class Update:
         """Return the network's input for the sequences `ids` [B] of the batch."""
         return sequences_of(self.rollout, self.batch.env_ids[ids], self.batch.agent[ids])
 
+    def take(self, ids: Tensor) -> Samples:
+        """Return all that the loss reads of the sequences `ids` [B] of the batch."""
+        return samples_of(self.rollout, self.batch, ids)
+
     def is_valid(self, ids: Tensor) -> Optional[Tensor]:
         """Return which steps [T, B] of the sequences are experience; None: all are."""
         is_valid = self.rollout.is_valid
@@ -61,12 +67,14 @@ class Evaluation(NamedTuple):
     """The objective of some sequences.
 
     Attributes:
+        samples: what was evaluated.
         terms: per-sample terms [T, B].
         output: of the network.
         kl_old: [] mean KL(old || new), nats, valid samples.
         loss: [] what is minimised, penalty included.
     """
 
+    samples: Samples
     terms: PPOTerms
     output: PolicyOutput
     kl_old: Tensor
@@ -139,35 +147,23 @@ class Objective:
 
     def evaluate(self, update: Update, ids: Tensor) -> Evaluation:
         """Evaluate the sequences `ids` [B] of the update's batch."""
-        batch, ppo = update.batch, self.ppo
-        sequences = update.sequences(ids)
-        output = self.model(*sequences)
+        samples, ppo = update.take(ids), self.ppo
+        output = self.model(*samples.sequences)
         terms = self._terms(
             self.model.distribution,
-            mean=output.mean,
-            log_std=output.log_std,
-            value=output.value,
-            action=update.rollout.action[:, batch.env_ids[ids]],
-            old_log_prob=batch.log_prob[:, ids],
-            recent_mean=batch.mean[:, ids],
-            recent_log_std=batch.log_std[ids],
-            old_mean=batch.old_mean[:, ids],
-            old_log_std=batch.old_log_std[ids],
-            old_value=batch.value[:, ids],
-            advantage=batch.advantage[:, ids],
-            target=batch.target[:, ids],
-            weight=batch.weight[:, ids],
+            output,
+            samples.action,
+            samples.batch,
             clip_low=update.clip.low,
             clip_high=update.clip.high,
             value_clip_eps=ppo.clip_eps if ppo.clip_value else None,
             soft_bound=ppo.soft_bound,
         )
-        is_valid = update.is_valid(ids)
-        kl_old = self.ranks.mean(terms.kl_old, is_valid)
-        loss = self.loss(terms, sequences.agent, is_valid)
+        kl_old = self.ranks.mean(terms.kl_old, samples.is_valid)
+        loss = self.loss(terms, samples.batch.agent, samples.is_valid)
         if self.penalty is not None:
             loss = loss + self.penalty.loss(kl_old)
-        return Evaluation(terms, output, kl_old, loss)
+        return Evaluation(samples, terms, output, kl_old, loss)
 
     def loss(self, terms: PPOTerms, agent: Tensor, is_valid: Optional[Tensor] = None) -> Tensor:
         """Mean over valid samples: L_pi + c_v L_v - c_e(agent) H + c_b L_b, without penalty.

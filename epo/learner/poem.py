@@ -135,12 +135,12 @@ class Poem(UpdateHook):
             update.num_sequences // ppo.num_minibatches * update.rollout.horizon
         )
 
-    def add_to_loss(self, update: Update, ids: Tensor, found: Evaluation, loss: Tensor) -> Tensor:
+    def add_to_loss(self, update: Update, found: Evaluation, loss: Tensor) -> Tensor:
         """Subtract the novelty of the minibatch's policies from the loss, if asked for."""
         if not self.cfg.diversity_gradient:
             return loss
-        average = self.average(update.sequences(ids))
-        own = novelty(self.model, found.output, average, update.is_valid(ids), self.ranks)
+        average = self.average(found.samples.sequences)
+        own = novelty(self.model, found.output, average, found.samples.is_valid, self.ranks)
         return loss - self.cfg.diversity_coef * own
 
     def on_minibatch_end(self, update: Update, result: StepResult) -> None:
@@ -184,12 +184,11 @@ class Poem(UpdateHook):
         if cfg.reset_moments:
             self._forget_moments(is_accepted)
         self.num_accepted = self.num_accepted + is_accepted
-        self._count(update, parent, mutant, sigma, is_triggered, is_accepted)
+        self._count(parent, mutant, sigma, is_triggered, is_accepted)
 
     def _judge(self, update: Update, average: PolicyOutput) -> Judgement:
         found = self.objective.evaluate(update, self._probe.ids)
-        is_valid = update.is_valid(self._probe.ids)
-        own = novelty(self.model, found.output, average, is_valid, self.ranks)
+        own = novelty(self.model, found.output, average, found.samples.is_valid, self.ranks)
         counts = self.cfg.diversity_acceptance
         # L = L_PPO - lambda_div KL(pi || average policy); the second term only if it counts
         loss = found.loss - self.cfg.diversity_coef * own if counts else found.loss
@@ -224,14 +223,13 @@ class Poem(UpdateHook):
 
     def _count(
         self,
-        update: Update,
         parent: Judgement,
         mutant: Judgement,
         sigma: Tensor,
         is_triggered: Tensor,
         is_accepted: Tensor,
     ) -> None:
-        means, is_valid = self._means, update.is_valid(self._probe.ids)
+        means, is_valid = self._means, parent.found.samples.is_valid
         means.add("D", parent.novelty)
         means.add("sigma", sigma, is_triggered)
         means.add("trigger_rate", is_triggered.float())

@@ -8,15 +8,12 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 import torch
 from torch import Tensor, nn
 
+from epo.components import advantages
 from epo.config import AlgoCfg
 from epo.config.batch import num_copies
+from epo.learner.advantage import Estimator
 from epo.learner.aggregation import Relabelled, draw_sources, relabel
-from epo.learner.batch import (
-    SequenceBatch,
-    append,
-    minibatch_spans,
-    on_policy_batch,
-)
+from epo.learner.batch import PreparedBatch, RawBatch, minibatch_spans, on_policy_batch
 from epo.learner.clip import ClipSchedule, Standing
 from epo.learner.hooks import UpdateHook
 from epo.learner.metrics import MetricMeans
@@ -74,6 +71,7 @@ class PPO:
         ).to(device)
         self.optimizer = make_adam(model.parameters(), self.learning_rate, self.cfg.adam_eps)
         self.skipping = Skipping(self.optimizer, device) if skips_nonfinite else None
+        self.estimate: Estimator = advantages.get(self.cfg.advantage)
         self.clip: ClipSchedule = make_clip_schedule(cfg, model)
         self.penalty = make_penalty(cfg.penalty, device)
         self.objective = Objective(model, self.cfg, self.aggregation, self.penalty, ranks)
@@ -129,11 +127,12 @@ class PPO:
         own = rollout
         for hook in self.hooks:
             own = hook.shape(own)
-        batch = self._prepare(own, extra, means)
+        raw = self._assemble(own, extra, means)
+        batch = self._prepare(raw, rollout.is_valid)
         standing = self._standing(rollout, returns)
         clip, env_ids = self.clip.begin_update(standing), None if drawn is None else drawn[0]
         num_sequences = self.deal.num_envs + (0 if env_ids is None else len(env_ids))
-        return Update(rollout, batch, extra, clip, standing, num_sequences, env_ids)
+        return Update(rollout, batch, raw.advantage, extra, clip, standing, num_sequences, env_ids)
 
     @property
     def _has_copies(self) -> bool:
@@ -171,19 +170,19 @@ class PPO:
         found = self.objective.evaluate(update, ids)
         loss = found.loss
         for hook in self.hooks:
-            loss = hook.add_to_loss(update, ids, found, loss)
+            loss = hook.add_to_loss(update, found, loss)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # pyright: ignore[reportUnknownMemberType]
-        kl = self._mean_kl(found.terms.kl.detach(), batch.is_off_policy[ids], epoch)
+        kl = self._mean_kl(found.terms.kl.detach(), found.samples.batch.is_off_policy, epoch)
         self.ranks.add_gradients(self.model.parameters())
         grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.max_grad_norm)
         is_fine = None if self.skipping is None else self.skipping.look(loss, grad_norm)
         self.optimizer.step()  # pyright: ignore[reportUnknownMemberType]
         mean, log_std = found.output.mean.detach(), found.output.log_std.detach()
         if is_fine is not None:
-            mean = torch.where(is_fine, mean, batch.mean[:, ids])
-            log_std = torch.where(is_fine, log_std, batch.log_std[ids])
-        batch.mean[:, ids], batch.log_std[ids] = mean, log_std
+            mean = torch.where(is_fine, mean, batch.recent_mean[:, ids])
+            log_std = torch.where(is_fine, log_std, batch.recent_log_std[ids])
+        batch.recent_mean[:, ids], batch.recent_log_std[ids] = mean, log_std
         kl_old = found.kl_old.detach()
         return StepResult(ids, found.terms, loss.detach(), kl, kl_old, grad_norm, is_fine)
 
@@ -226,38 +225,41 @@ class PPO:
         means.add("importance/ess", total.square() / (num * square))
         log_std = rollout.log_std[rollout.agent[env_ids]]
         behaviour = (rollout.mean[:, env_ids], log_std)
-        learner = (extra.learner_mean, extra.learner_log_std)
+        learner = (extra.old_mean, extra.old_log_std)
         means.add("importance/kl", self.model.distribution.exact_kl(*behaviour, *learner))
         return extra
 
     @torch.no_grad()
-    def _prepare(
+    def _assemble(
         self, rollout: Rollout, extra: Optional[Relabelled], means: MetricMeans
-    ) -> SequenceBatch:
-        own = on_policy_batch(rollout, self.cfg.gamma, self.cfg.gae_lambda)
+    ) -> RawBatch:
+        """Estimate the advantages of the agents' own data and append the relabelled sequences."""
+        own = on_policy_batch(rollout, self.estimate(rollout, self.cfg))
         residual = self.ranks.variance(own.target - own.value)
         residual = residual / self.ranks.variance(own.target).clamp(min=1e-12)
         means.add("explained_variance", 1.0 - residual)
         means.add("return/mean", own.target)
-        batch = append(own, extra)
-        means.add("advantage/std", self.ranks.variance(batch.advantage).sqrt())
-        is_valid = None if rollout.is_valid is None else rollout.is_valid[:, batch.env_ids]
-        if is_valid is not None:  # Mask invalid steps out of the return.
-            batch.target = torch.where(is_valid, batch.target, batch.value)
-        batch.advantage = self.ranks.standardize(batch.advantage, is_valid)
-        self._normalize_values(batch)
-        return batch
+        raw = own.append(extra)
+        means.add("advantage/std", self.ranks.variance(raw.advantage).sqrt())
+        return raw
 
-    def _normalize_values(self, batch: SequenceBatch) -> None:
+    @torch.no_grad()
+    def _prepare(self, raw: RawBatch, is_valid: Optional[Tensor]) -> PreparedBatch:
+        """Standardise advantages and normalise values and returns; `is_valid` [T, N] or None."""
+        target = raw.target
+        if is_valid is not None:
+            is_valid = is_valid[:, raw.env_ids]
+            target = torch.where(is_valid, target, raw.value)  # Mask invalid steps out.
+        advantage = self.ranks.standardize(raw.advantage, is_valid)
         normalizer, ranks = self.model.value_normalizer, self.ranks
         if self.is_minibatch_timing:
-            normalizer.update(batch.value.unsqueeze(-1), ranks)
-            batch.value = self.model.normalize_value(batch.value)
-            normalizer.update(batch.target.unsqueeze(-1), ranks)
+            normalizer.update(raw.value.unsqueeze(-1), ranks)
+            value = self.model.normalize_value(raw.value)
+            normalizer.update(target.unsqueeze(-1), ranks)
         else:
-            normalizer.update(batch.target.unsqueeze(-1), ranks)
-            batch.value = self.model.normalize_value(batch.value)
-        batch.target = self.model.normalize_value(batch.target)
+            normalizer.update(target.unsqueeze(-1), ranks)
+            value = self.model.normalize_value(raw.value)
+        return raw.prepared(value, self.model.normalize_value(target), advantage)
 
     def _count(self, means: MetricMeans, result: StepResult, is_off_policy: Tensor) -> None:
         terms, is_fine = result.terms, result.is_fine

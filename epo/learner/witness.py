@@ -44,13 +44,15 @@ class Witness(UpdateHook):
         self._watch_gradients()
         for field in fields(update.batch):
             self._see(f"{field.name} of the batch", getattr(update.batch, field.name))
+        for name, value in update.rollout.extra.items():
+            self._see(name, value)
 
-    def add_to_loss(self, update: Update, ids: Tensor, found: Evaluation, loss: Tensor) -> Tensor:
+    def add_to_loss(self, update: Update, found: Evaluation, loss: Tensor) -> Tensor:
         """Look at the network's output and the terms of the loss, before the gradient."""
-        env_ids = update.batch.env_ids[ids]
+        env_ids = found.samples.batch.env_ids
         for part in (found.output, found.terms):
             for name, value in part._asdict().items():
-                env = _column(value, len(ids))
+                env = _column(value, len(env_ids))
                 self._see(name, value, **({} if env is None else {"env": int(env_ids[env])}))
         self._see("loss", loss)
         return loss

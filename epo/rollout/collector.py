@@ -7,12 +7,13 @@ from typing import Any, ContextManager, Dict, Protocol
 import torch
 from torch import Tensor
 
+from epo.components import quantities
 from epo.config import PPOCfg
 from epo.envs import Step, VecEnv
 from epo.models.actor_critic import PolicyOutput
 from epo.models.distribution import Distribution
 from epo.ranks import ALONE, Deal, Ranks
-from epo.rollout.storage import Rollout, allocate_rollout
+from epo.rollout.storage import Quantity, Rollout, allocate_rollout
 from epo.stopwatch import Stopwatch
 
 
@@ -98,6 +99,9 @@ class Collector:
         self.generator = torch.Generator(device).manual_seed(seed)
         self.scalars: Dict[str, Tensor] = {}
         self.num_collected, self.is_complete = 0, False
+        self.quantities: Dict[str, Quantity] = {
+            name: quantities.get(name) for name in cfg.quantities
+        }
         self._memory = model.initial_memory(num_envs)
         self._rollout = allocate_rollout(
             cfg.horizon,
@@ -110,6 +114,7 @@ class Collector:
             with_terminal_value=bool(cfg.bootstrap_truncated),
             with_step_memory=with_step_memory,
             with_validity=env.spec.has_invalid_steps,
+            quantities=self.quantities,
         )
         # The collection starts from the last row of the one before.
         self._rollout.observation[-1].copy_(env.reset())
@@ -169,6 +174,8 @@ class Collector:
             rollout.is_valid[t] = step.valid
             rollout.is_first[t + 1] |= ~step.valid
         rollout.observation[t + 1] = step.observation
+        for name, quantity in self.quantities.items():
+            rollout.extra[name][t] = quantity.read(step)
         if rollout.terminal_value is not None:
             rollout.terminal_value[t] = self._terminal_value(step)
         self.scalars = step.scalars

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from epo.envs import Step
 from epo.rollout.collector import Collector
-from epo.rollout.storage import Rollout
 
 
 class MemberCollector(Collector):
@@ -44,34 +43,3 @@ class MemberCollector(Collector):
             self._rollout.observation[-1, envs] = observation
         self._rollout.is_first[-1, envs] = True
         self._memory[:, envs] = 0.0
-
-
-def part(rollout: Rollout, agent: int, num_agents: int) -> Rollout:
-    """Return the part of one agent, who is the only one there; no tensor is copied.
-
-    Args:
-        rollout: of all agents, in equal blocks.
-        agent: whose part.
-        num_agents: P.
-    """
-    share = rollout.num_envs // num_agents
-    envs = slice(agent * share, (agent + 1) * share)
-
-    def cut(x: Optional[Tensor], dim: int = 1) -> Optional[Tensor]:
-        return None if x is None else x.narrow(dim, envs.start, share)
-
-    return Rollout(
-        agent=torch.zeros_like(rollout.agent[envs]),
-        observation=rollout.observation[:, envs],
-        is_first=rollout.is_first[:, envs],
-        action=rollout.action[:, envs],
-        log_prob=rollout.log_prob[:, envs],
-        mean=rollout.mean[:, envs],
-        log_std=rollout.log_std[agent : agent + 1],
-        value=rollout.value[:, envs],
-        reward=rollout.reward[:, envs],
-        memory=rollout.memory[:, envs],
-        terminal_value=cut(rollout.terminal_value),
-        step_memory=cut(rollout.step_memory, dim=2),
-        is_valid=cut(rollout.is_valid),
-    )

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Optional
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Callable, Dict, Mapping, Optional, Tuple
 
 import torch
 from torch import Tensor
+
+from epo.envs import Step
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number, or several, of every sample, which the environments give besides the rewards.
+
+    Attributes:
+        read: [N, *shape] from the result of a control step.
+        shape: of one sample's.
+    """
+
+    read: Callable[[Step], Tensor]
+    shape: Tuple[int, ...] = ()
 
 
 @dataclass
 class Rollout:
     """T control steps of N environments under the behaviour policies.
+
+    Environments are along dimension 1 of a field unless its metadata say another `dim`.
 
     Attributes:
         agent: [N] int64 agent of each environment (agent-major blocks).
@@ -29,21 +47,23 @@ class Rollout:
         step_memory: [T + 1, 2, N, H] LSTM state entering each step, zeroed where an episode
             begins; None unless it was asked for.
         is_valid: [T, N] bool, the step is experience to learn from; None: all are.
+        extra: name -> [T, N, ...] a `Quantity` after each action.
     """
 
-    agent: Tensor
+    agent: Tensor = field(metadata={"dim": 0})
     observation: Tensor
     is_first: Tensor
     action: Tensor
     log_prob: Tensor
     mean: Tensor
-    log_std: Tensor
+    log_std: Tensor = field(metadata={"dim": None})
     value: Tensor
     reward: Tensor
     memory: Tensor
     terminal_value: Optional[Tensor] = None
-    step_memory: Optional[Tensor] = None
+    step_memory: Optional[Tensor] = field(default=None, metadata={"dim": 2})
     is_valid: Optional[Tensor] = None
+    extra: Dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def horizon(self) -> int:
@@ -54,6 +74,29 @@ class Rollout:
     def num_envs(self) -> int:
         """N."""
         return self.action.shape[1]
+
+    def tensors(self) -> Dict[str, Tensor]:
+        """Return all that there is by name; the extra ones as `extra.<name>`."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        extra = {f"extra.{name}": value for name, value in found.pop("extra").items()}
+        return {name: value for name, value in {**found, **extra}.items() if value is not None}
+
+    def part(self, agent: int, num_agents: int) -> Rollout:
+        """Return the part of one of `num_agents`, who is the only one there; nothing is copied."""
+        share = self.num_envs // num_agents
+
+        def cut(value: Tensor, dim: int = 1) -> Tensor:
+            return value.narrow(dim, agent * share, share)
+
+        parts = {each.name: getattr(self, each.name) for each in fields(self)}
+        for each in fields(self):
+            dim, value = each.metadata.get("dim", 1), parts[each.name]
+            if dim is not None and isinstance(value, Tensor):
+                parts[each.name] = cut(value, dim)
+        parts["agent"] = torch.zeros_like(parts["agent"])
+        parts["log_std"] = self.log_std[agent : agent + 1]
+        parts["extra"] = {name: cut(value) for name, value in self.extra.items()}
+        return Rollout(**parts)
 
 
 def allocate_rollout(
@@ -68,6 +111,7 @@ def allocate_rollout(
     with_terminal_value: bool,
     with_step_memory: bool,
     with_validity: bool = False,
+    quantities: Mapping[str, Quantity] = MappingProxyType({}),
 ) -> Rollout:
     """Return an empty rollout on the device and in the precision of `log_std`.
 
@@ -82,6 +126,7 @@ def allocate_rollout(
         with_terminal_value: keep the values of states that a time limit ended.
         with_step_memory: keep the LSTM state of every step.
         with_validity: note which steps are experience.
+        quantities: name -> what else to keep of every sample.
     """
     num_envs = agent.shape[0]
 
@@ -104,4 +149,5 @@ def allocate_rollout(
         is_valid=torch.ones((horizon, num_envs), dtype=torch.bool, device=agent.device)
         if with_validity
         else None,
+        extra={name: empty(horizon, num_envs, *each.shape) for name, each in quantities.items()},
     )

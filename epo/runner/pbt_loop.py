@@ -18,7 +18,7 @@ from epo.population.fitness import EpisodeReturns, check_metric
 from epo.population.pbt import Clock, Decision, Settings, Standing, mutate
 from epo.record.names import FRAMES_TO_GENERATION
 from epo.record.recorder import Recorder
-from epo.rollout.members import MemberCollector, part
+from epo.rollout.members import MemberCollector
 from epo.rollout.storage import Rollout
 from epo.runner.loop import Loop
 from epo.runner.nonfinite import Finding
@@ -147,7 +147,7 @@ class MemberLoop(Loop):
         """Return what the p-th member here learns from."""
         if returns is not None:
             returns = EpisodeReturns(*(field[p : p + 1] for field in returns))
-        return part(rollout, p, len(self.members)), returns
+        return rollout.part(p, len(self.members)), returns
 
     def look(self, snapshot: Snapshot) -> None:
         """Note every member's objective.

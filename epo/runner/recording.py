@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from typing import Any, Dict, Optional, Tuple
 
 import torch
@@ -22,9 +21,8 @@ from epo.runner.nonfinite import first_refused
 def record_rollout(collector: Collector, returns: Optional[EpisodeReturns]) -> Dict[str, Any]:
     """Return the present rollout as plain types; nothing is copied."""
     rollout = collector.rollout
-    tensors = {field.name: getattr(rollout, field.name) for field in fields(rollout)}
     return {
-        "rollout": {name: value for name, value in tensors.items() if value is not None},
+        "rollout": rollout.tensors(),
         "num_steps": collector.num_collected,
         "is_complete": collector.is_complete,
         "returns": None if returns is None else tuple(returns),
@@ -40,8 +38,9 @@ def play(
         ConfigError: if it has other sizes.
     """
     rollout, device = collector.rollout, collector.env.device
+    tensors = rollout.tensors()
     for name, value in recording["rollout"].items():
-        own = getattr(rollout, name)
+        own = tensors.get(name)
         if own is None or own.shape != value.shape:
             raise ConfigError("rollout", name, f"has the shape {tuple(value.shape)}, see config")
         own.copy_(value)

@@ -8,11 +8,11 @@ import torch
 from epo.config import AggregationCfg
 from epo.config.batch import num_copies
 from epo.learner.aggregation import draw_sources, entropy_ladder, relabel
+from epo.learner.gae import gae
 from epo.learner.metrics import MetricMeans
 from epo.learner.ppo import PPO
 from epo.models.actor_critic import PolicyOutput
 from epo.models.distribution import DiagonalGaussian, log_prob
-from epo.rollout.gae import gae
 from epo.rollout.storage import Rollout
 from tests.golden import golden
 from tests.learner.golden_case import (
@@ -69,8 +69,8 @@ def test_relabelling_equals_the_original(net, hidden):
         found = {
             "value": extra.value,
             "target": extra.target,
-            "mean": extra.mean,
-            "log_prob": -log_prob(actions, extra.mean, extra.log_std),
+            "mean": extra.recent_mean,
+            "log_prob": -log_prob(actions, extra.recent_mean, extra.recent_log_std),
         }
         for name, value in found.items():
             policy = "leader_" if name in ("mean", "log_prob") else ""
@@ -81,7 +81,7 @@ def test_relabelling_equals_the_original(net, hidden):
         torch.testing.assert_close(extra.importance, importance, rtol=1e-10, atol=0.0)
         if hidden == "stored":
             case.check(extra.advantage, f"{choice}advantages")
-            std = extra.log_std.exp().expand_as(extra.mean)
+            std = extra.recent_log_std.exp().expand_as(extra.recent_mean)
             case.check(std, f"{choice}leader_sigma")
 
 
@@ -96,7 +96,8 @@ def test_data_set_and_statistics_equal_the_original(net):
         sources = case.sources(choice)
         learner.draw_sources = lambda sources=sources: sources  # type: ignore[method-assign]
         means = MetricMeans()
-        batch = learner._prepare(rollout, learner._relabel(rollout, *sources, means), means)
+        raw = learner._assemble(rollout, learner._relabel(rollout, *sources, means), means)
+        batch = learner._prepare(raw, None)
         found = {
             "agent": batch.agent.expand(rollout.horizon, -1),
             "off_policy": batch.is_off_policy.expand(rollout.horizon, -1),
@@ -104,8 +105,8 @@ def test_data_set_and_statistics_equal_the_original(net):
             "actions": rollout.action[:, batch.env_ids],
             "dones": rollout.is_first[:-1, batch.env_ids],
             "old_neglogp": -batch.log_prob,
-            "old_mu": batch.mean,
-            "old_sigma": batch.log_std.exp().expand_as(batch.mean),
+            "old_mu": batch.recent_mean,
+            "old_sigma": batch.recent_log_std.exp().expand_as(batch.recent_mean),
             "old_values": batch.value,
             "returns": batch.target,
             "advantages": batch.advantage,
@@ -208,10 +209,10 @@ def test_clip_centre_chooses_reference_and_weight_of_the_ratio():
 
 def test_kl_reference_is_the_leader_or_the_follower():
     leader, follower = _relabel_by_hand(), _relabel_by_hand(kl_reference="follower")
-    assert (leader.mean == 1.0).all()
-    assert (leader.log_std == 0.0).all()
-    assert (follower.mean == 7.0).all()
-    assert torch.equal(follower.log_std, torch.tensor([[0.1], [0.2]]))
+    assert (leader.recent_mean == 1.0).all()
+    assert (leader.recent_log_std == 0.0).all()
+    assert (follower.recent_mean == 7.0).all()
+    assert torch.equal(follower.recent_log_std, torch.tensor([[0.1], [0.2]]))
 
 
 def test_stored_memory_is_asked_for_by_name():
@@ -229,7 +230,7 @@ def test_relabelling_under_the_own_gene_is_on_policy(kind, hidden):
     rollout = run.collector.collect()
     env_ids = torch.arange(rollout.num_envs)
     extra = relabel(rollout, run.model, env_ids, rollout.agent, cfg.aggregation, 0.99)
-    own = {"value": rollout.value[:-1], "log_prob": rollout.log_prob, "mean": rollout.mean}
+    own = {"value": rollout.value[:-1], "log_prob": rollout.log_prob, "old_mean": rollout.mean}
     for name, expected in own.items():
         torch.testing.assert_close(getattr(extra, name), expected, rtol=0.0, atol=1e-10)
     one = torch.ones_like(extra.importance)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from epo.config import PPOCfg
+from epo.learner.advantage import gae_estimate
 from epo.learner.batch import minibatch_spans, on_policy_batch
 from epo.ranks import ALONE
 from tests.learner.small_run import small_cfg, small_run
@@ -40,10 +41,10 @@ def test_advantage_is_standardised_over_the_whole_set_with_the_unbiased_deviatio
 
 def test_on_policy_batch_leaves_the_rollout_alone():
     rollout = small_run(small_cfg(), num_agents=2).collector.collect()
-    batch = on_policy_batch(rollout, gamma=0.99, lam=0.95)
+    batch = on_policy_batch(rollout, gae_estimate(rollout, PPOCfg()))
     behaviour = rollout.mean.clone()
-    batch.mean.zero_()
-    batch.log_std.zero_()
+    batch.recent_mean.zero_()
+    batch.recent_log_std.zero_()
     assert torch.equal(rollout.mean, behaviour)
     assert rollout.log_std.all()
     assert torch.equal(batch.env_ids, torch.arange(8))

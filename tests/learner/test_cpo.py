@@ -70,7 +70,7 @@ def test_constraint_is_the_log_ratio_before_the_update(kind: str):
     run = cpo_run(kind, lambda_kl=0.3)
     update = prepared(run)
     rollout, batch = update.rollout, update.batch
-    plain = ALONE.standardize(batch.raw_advantage)
+    plain = ALONE.standardize(update.raw_advantage)
     for env in (0, 5, 7):
         ratio = log_prob(run, rollout, env, K - 1) - log_prob(run, rollout, env, env // E)
         torch.testing.assert_close(batch.advantage[:, env], plain[:, env] + 0.3 * ratio)
@@ -115,7 +115,7 @@ def test_every_follower_clones_the_leaders_block_once_per_epoch(ratio: float):
         found = run.learner.objective.evaluate(update, ids)
         seen.clear()
         update.num_present = len(ids)
-        hook.add_to_loss(update, ids, found, found.loss)
+        hook.add_to_loss(update, found, found.loss)
         run.model.forward = recording  # type: ignore[method-assign]
     run.model.forward = forward  # type: ignore[method-assign]
     pairs = sorted(zip(hook._agent.tolist(), hook._env_ids.tolist()))
@@ -135,12 +135,12 @@ def test_cloning_is_the_weighted_likelihood_of_the_leaders_actions(kind: str):
     ids = torch.arange(total)
     update.num_present = total
     found = run.learner.objective.evaluate(update, ids)
-    loss = hook.add_to_loss(update, ids, found, found.loss)
+    loss = hook.add_to_loss(update, found, found.loss)
     raw, density = [], []
     for agent, env in zip(hook._agent.tolist(), hook._env_ids.tolist()):
         raw.append(one_step_advantage(run, rollout, env, agent))
         density.append(log_prob(run, rollout, env, agent))
-    joined = torch.cat([update.batch.raw_advantage, torch.stack(raw, dim=1)], dim=1)
+    joined = torch.cat([update.raw_advantage, torch.stack(raw, dim=1)], dim=1)
     advantage = ALONE.standardize(joined)[:, total:]
     weight = (advantage / 0.5).exp().clamp(max=3.0)
     # All 8 sequences (2 followers x 4 of the leader) at their share beside the total's.
@@ -178,7 +178,7 @@ def test_cloning_moves_followers_and_no_critic():
     found = run.learner.objective.evaluate(update, ids)
     run.learner.optimizer.zero_grad(set_to_none=True)
     zero = found.loss.detach() * 0.0
-    hook.add_to_loss(update, ids, found, zero).backward()
+    hook.add_to_loss(update, found, zero).backward()
     for parameter in (genes_of(run.model), run.model.log_std):
         assert (gradient_of(parameter) != 0.0).any(dim=1).tolist() == [True, True, False]
     head = run.model.value_head.weight.grad

@@ -80,7 +80,7 @@ def test_each_option_changes_the_update(settings):
 def test_leash_is_the_divergence_of_drawn_followers_from_the_leader():
     run = small_run(_cfg(follower_kl_coef=0.5), num_agents=3, num_envs=12, is_double=True)
     rollout = run.collector.collect()
-    update, ids, found = _terms(run.learner, rollout)
+    update, _, found = _terms(run.learner, rollout)
     (leash,) = (hook for hook in run.learner.hooks if isinstance(hook, FollowerLeash))
     leash.on_update_start(update)
     assert update.extra is not None
@@ -97,7 +97,7 @@ def test_leash_is_the_divergence_of_drawn_followers_from_the_leader():
     kl = run.model.distribution.exact_kl(*own, other.mean, other.log_std).mean()
     # 4 of 16 sequences are held.
     expected = found.loss + 0.5 * kl * 4 / 16
-    torch.testing.assert_close(leash.add_to_loss(update, ids, found, found.loss), expected)
+    torch.testing.assert_close(leash.add_to_loss(update, found, found.loss), expected)
     torch.testing.assert_close(leash.metrics()["kl/follower_to_leader"], kl.detach())
 
 

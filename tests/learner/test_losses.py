@@ -6,17 +6,14 @@ import pytest
 import torch
 
 from epo.config import AggregationCfg, NetworkCfg, NormalizerCfg, PPOCfg
-from epo.learner.losses import (
-    clipped_surrogate,
-    ppo_terms,
-    squared_value_error,
-)
+from epo.learner.losses import clipped_surrogate, squared_value_error
 from epo.learner.objective import Objective
 from epo.models.actor_critic import ActorCritic
 from epo.models.distribution import DiagonalGaussian, bounds_excess
 from tests.golden import golden
 from tests.learner.golden_case import assert_close, tensor
 from tests.learner.small_run import gradient_of
+from tests.learner.terms import terms_of
 
 EXACT = 1e-10  # float64, tolerance of the golden files
 
@@ -39,13 +36,13 @@ def test_terms_loss_and_gradients_equal_the_original(algo):
     mean, value, log_std = (x[k].requires_grad_() for k in ("mu", "values", "log_std"))
     per_agent = log_std.reshape(-1, mean.shape[1])
     agent = x["agent"] if algo == "sapg" else torch.zeros_like(x["agent"])
-    terms = ppo_terms(
+    terms = terms_of(
         DiagonalGaussian(),
         mean=mean.unsqueeze(0),
         log_std=per_agent[agent],
         value=value.unsqueeze(0),
         action=x["actions"],
-        old_log_prob=-x["old_neglogp"],
+        log_prob=-x["old_neglogp"],
         recent_mean=x["old_mu"],
         recent_log_std=x["old_sigma"].log(),
         old_mean=x["old_mu"],
@@ -125,13 +122,13 @@ def test_value_error_is_pessimistic_over_the_clipped_update(
 def test_terms_by_hand():
     """One sample, one dimension: new policy N(0, 1), old policy N(3, 2), action 1.2."""
     new, old = torch.tensor([[0.0]]), torch.tensor([[3.0]])
-    terms = ppo_terms(
+    terms = terms_of(
         DiagonalGaussian(),
         mean=new,
         log_std=torch.tensor([[1.0]]).log(),
         value=torch.tensor([1.5]),
         action=torch.tensor([[1.2]]),
-        old_log_prob=torch.tensor([-1.5]),
+        log_prob=torch.tensor([-1.5]),
         recent_mean=old,
         recent_log_std=torch.tensor([[2.0]]).log(),
         old_mean=torch.tensor([[1.0]]),
@@ -172,13 +169,13 @@ def test_killed_samples_are_those_without_gradient():
     action, advantage = torch.randn(2, 400, generator=generator)
     advantage[::50] = 0.0
     nothing = torch.zeros(400)
-    terms = ppo_terms(
+    terms = terms_of(
         DiagonalGaussian(),
         mean=mean,
         log_std=torch.zeros(1),
         value=nothing,
         action=action.unsqueeze(-1),
-        old_log_prob=torch.full((400,), -1.5),
+        log_prob=torch.full((400,), -1.5),
         recent_mean=mean.detach(),
         recent_log_std=torch.zeros(1),
         old_mean=mean.detach(),

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from epo.config import PenaltyCfg
-from epo.learner.losses import ppo_terms
 from epo.learner.penalty import KLPenalty, adapt_coef, make_penalty
 from epo.learner.signals import penalty_share, sample_means, sample_sums
 from epo.models.distribution import Categorical
 from tests.learner.small_run import small_cfg, small_run
+from tests.learner.terms import terms_of
 
 CPU = torch.device("cpu")
 
@@ -81,12 +81,12 @@ def example(old, new, advantage, eps):
         "value_clip_eps": None, "soft_bound": 1.0,
     }  # fmt: skip
     advantage = torch.tensor(advantage, dtype=torch.float64)
-    terms = ppo_terms(
+    terms = terms_of(
         Categorical(),
         mean=new.expand(2, 2),
         log_std=torch.zeros(0),
         action=torch.tensor([[0.0], [1.0]]),
-        old_log_prob=old,
+        log_prob=old,
         advantage=advantage,
         **settings,
     )

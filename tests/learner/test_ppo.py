@@ -10,9 +10,9 @@ import torch
 
 from epo.config import AdversaryCfg, AggregationCfg, AwacCfg, CpoCfg
 from epo.learner.aggregation import relabel
+from epo.learner.gae import gae
 from epo.learner.metrics import MetricMeans
 from epo.models.distribution import kl_divergence
-from epo.rollout.gae import gae
 from tests.learner.small_run import SmallRun, genes_of, gradient_of, small_cfg, small_run
 
 KINDS = ["mlp", "lstm"]
@@ -301,7 +301,7 @@ def test_explained_variance_compares_values_with_returns(share, expected):
     run, means = small_run(cfg), MetricMeans()
     rollout = run.collector.collect()
     rollout.value[:-1] = share * rollout.reward
-    run.learner._prepare(rollout, None, means)
+    run.learner._assemble(rollout, None, means)
     # 1 - var((1 - share) return) / var(return) = 1 - (1 - share)^2
     assert means.read()["explained_variance"].item() == pytest.approx(expected, abs=1e-5)
 
@@ -373,8 +373,8 @@ def test_update_leaves_the_rollout_as_it_was():
     rollout = run.collector.collect()
     before = copy.deepcopy(rollout)
     run.learner.update(rollout)
-    for name, value in vars(before).items():
-        assert value is None or torch.equal(getattr(rollout, name), value), name
+    for name, value in before.tensors().items():
+        assert torch.equal(rollout.tensors()[name], value), name
 
 
 @pytest.mark.parametrize(("num_agents", "is_cpo"), [(1, False), (2, False), (2, True)])

@@ -153,7 +153,8 @@ class Pair:
         env_ids, agents = (torch.tensor([pair[i] for pair in sources]) for i in range(2))
         self.learner.draw_sources = lambda: (env_ids, agents)  # type: ignore[method-assign]
         self.learner.draw_order = lambda num_sequences: order  # type: ignore[method-assign]
-        metrics = self.learner.update(Rollout(**{k: v.clone() for k, v in rollout.items()}))
+        own: Any = {k: v.clone() for k, v in rollout.items()}
+        metrics = self.learner.update(Rollout(**own))
         expected = self.reference.update(rollout, sources, order.tolist())
         for name, value in expected.items():
             _assert_close(metrics[name], torch.tensor(value, dtype=torch.float64), name)

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from epo.rollout.members import part
-from epo.rollout.storage import Rollout, allocate_rollout
+from epo.rollout.storage import Quantity, Rollout, allocate_rollout
 
 
 def filled() -> Rollout:
@@ -19,8 +18,9 @@ def filled() -> Rollout:
         with_terminal_value=True,
         with_step_memory=True,
         with_validity=True,
+        quantities={"cost": Quantity(lambda step: step.reward, shape=(2,))},
     )
-    for name, tensor in vars(rollout).items():
+    for name, tensor in rollout.tensors().items():
         if tensor.dtype == torch.bool:
             tensor.copy_(torch.rand(tensor.shape) < 0.5)
         elif name != "agent":
@@ -30,14 +30,14 @@ def filled() -> Rollout:
 
 def test_parts_are_the_whole_and_nothing_is_copied():
     rollout = filled()
-    parts = [part(rollout, p, 3) for p in range(3)]
+    parts = [rollout.part(p, 3) for p in range(3)]
     assert all(one.num_envs == 2 and one.horizon == 4 for one in parts)
     assert all(one.agent.tolist() == [0, 0] for one in parts)
     dims = {"log_std": 0, "step_memory": 2}
-    for name, whole in vars(rollout).items():
+    for name, whole in rollout.tensors().items():
         if name == "agent":
             continue
-        pieces = [getattr(one, name) for one in parts]
+        pieces = [one.tensors()[name] for one in parts]
         assert torch.equal(torch.cat(pieces, dim=dims.get(name, 1)), whole), name
         assert pieces[0].data_ptr() == whole.data_ptr(), name
 
@@ -45,5 +45,5 @@ def test_parts_are_the_whole_and_nothing_is_copied():
 def test_parts_have_no_more_than_the_rollout():
     rollout = filled()
     rollout.terminal_value = rollout.step_memory = rollout.is_valid = None
-    one = part(rollout, 1, 3)
+    one = rollout.part(1, 3)
     assert (one.terminal_value, one.step_memory, one.is_valid) == (None, None, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from epo.rollout.gae import gae
+from epo.learner.gae import gae
 from tests.golden import golden
 from tests.learner.golden_case import assert_close, tensor
 
