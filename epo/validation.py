@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tupl
 from epo.components import CHOSEN
 from epo.config import AlgoCfg, Config, ConfigError
 from epo.config.batch import check_batch
-from epo.config.devices import ALL, check_dealt, check_devices, check_here, num_ranks
+from epo.config.devices import ALL, check_dealt, check_devices, check_here, envs_unit, num_ranks
 from epo.config.parts import check_parts
 from epo.config.pbt import check_pbt, is_files
 from epo.config.pql import check_pql
@@ -134,9 +134,9 @@ def resolve(cfg: Config, devices: Sequence[str] = ("cuda", "cpu")) -> Tuple[Conf
         cfg.num_agents = _num_agents(cfg)
         choices.append(f"num_agents={cfg.num_agents} (auto: algo={cfg.algo.name})")
     if cfg.num_envs == "auto":
-        cfg.num_envs, reason = _auto_num_envs(cfg, cfg.num_agents * size)
+        cfg.num_envs, reason = _auto_num_envs(cfg, envs_unit(cfg, size))
         choices.append(f"num_envs={cfg.num_envs} (auto: {reason})")
-    check_dealt(cfg.num_envs, cfg.num_agents, size)
+    check_dealt(cfg, size)
     if cfg.algo.ppo.bootstrap_truncated is None:
         cfg.algo.ppo.bootstrap_truncated = getattr(cfg.task, "hides_clock", False)
         if cfg.algo.ppo.bootstrap_truncated and cfg.algo.trainer != "pql":  # which always does

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any, List
 
 from epo.config.error import ConfigError
+from epo.config.pbt import is_files
 from epo.world import find_world
 
 ALL = "all"
 _WAY_OUT = "use a number of at least 1, all, or indices such as [0,3]"
-TRAINERS = ("ppo",)
-"""Values of `algo.trainer` that can be dealt over ranks."""
+SLICES, MEMBERS = "slices", "members"
+DEALT = {"ppo": SLICES, "pbt": MEMBERS}
+"""`algo.trainer` -> what a rank gets: a slice of every agent's environments, or whole members."""
 
 
 def check_devices(cfg: Any) -> None:
@@ -34,12 +36,15 @@ def check_devices(cfg: Any) -> None:
     if cfg.device.startswith("cuda:"):
         way_out = "names one device, and there are several ranks; use device=cuda"
         raise ConfigError("device", cfg.device, way_out)
-    if cfg.algo.trainer not in TRAINERS:
+    if cfg.algo.trainer not in DEALT:
         way_out = f"algo.trainer={cfg.algo.trainer} trains in one process; use devices=1"
+        raise ConfigError("devices", _shown(devices), way_out)
+    if is_files(cfg.algo):
+        way_out = "with algo.pbt.backend=files every process is one member; use devices=1"
         raise ConfigError("devices", _shown(devices), way_out)
     size = num_ranks(devices, 0)
     if size and cfg.num_agents != "auto" and cfg.num_envs != "auto":
-        check_dealt(cfg.num_envs, cfg.num_agents, size)
+        check_dealt(cfg, size)
 
 
 def num_ranks(devices: Any, num_here: int) -> int:
@@ -84,19 +89,46 @@ def check_here(devices: Any, kind: str, num_here: int) -> None:
         raise ConfigError(*setting, f"this machine has {num_here} {what}{indices}; use fewer")
 
 
-def check_dealt(num_envs: int, num_agents: int, size: int) -> None:
-    """Refuse numbers of environments that ranks cannot share equally.
+def deals_members(cfg: Any) -> bool:
+    """Return whether ranks get whole members, not a slice of every agent's environments."""
+    return DEALT.get(cfg.algo.trainer) == MEMBERS
+
+
+def envs_unit(cfg: Any, size: int) -> int:
+    """Return the number that `num_envs` must be a multiple of on `size` ranks."""
+    return cfg.num_agents * (1 if deals_members(cfg) else size)
+
+
+def agents_here(cfg: Any, size: int) -> int:
+    """Return how many agents have environments on each of `size` ranks."""
+    return int(cfg.num_agents) // (size if deals_members(cfg) else 1)
+
+
+def check_dealt(cfg: Any, size: int) -> None:
+    """Refuse numbers of members and environments that ranks cannot share equally.
+
+    Args:
+        cfg: with `num_agents` and `num_envs` as numbers.
+        size: W, ranks.
 
     Raises:
         ConfigError: with the nearest that they can.
     """
-    unit = size * num_agents
-    if num_envs % unit:
-        below = num_envs // unit * unit
-        nearest = " or ".join(str(n) for n in (below, below + unit) if n)
+    num_agents = cfg.num_agents
+    if deals_members(cfg) and num_agents % size:
+        way_out = f"{size} ranks need equally many members; use {_nearest(num_agents, size)}"
+        raise ConfigError("num_agents", num_agents, way_out)
+    unit = envs_unit(cfg, size)
+    if cfg.num_envs % unit:
         agents = "" if num_agents == 1 else f" of every one of {num_agents} agents"
-        way_out = f"{size} ranks need equal parts{agents}; use {nearest}"
-        raise ConfigError("num_envs", num_envs, way_out)
+        way_out = f"{size} ranks need equal parts{agents}; use {_nearest(cfg.num_envs, unit)}"
+        raise ConfigError("num_envs", cfg.num_envs, way_out)
+
+
+def _nearest(number: int, unit: int) -> str:
+    """Name the multiples of `unit` around a number."""
+    below = number // unit * unit
+    return " or ".join(str(n) for n in (below, below + unit) if n)
 
 
 def rank_device(cfg: Any) -> str:

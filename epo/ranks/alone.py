@@ -101,6 +101,10 @@ class Ranks(Protocol):
         """Return the `x` [...] of rank 0, on the CPU."""
         ...
 
+    def side_by_side(self, x: Tensor) -> Tensor:
+        """Return the `x` [..., n] of all ranks side by side, [..., W n], without gradient."""
+        ...
+
     def largest(self, number: int) -> int:
         """Return the largest `number` of a rank."""
         ...
@@ -123,6 +127,14 @@ class Ranks(Protocol):
 
     def gather(self, part: Any) -> List[Any]:
         """Return the parts, plain types and tensors, of all ranks on rank 0; elsewhere none."""
+        ...
+
+    def hand(self, make: Callable[[], Result], source: int, to: int) -> Optional[Result]:
+        """Let rank `source` make something of plain types and tensors, and hand it to rank `to`.
+
+        Returns:
+            It on rank `to`, tensors on the CPU if they have travelled; None elsewhere.
+        """
         ...
 
     def seconds(self) -> Dict[str, float]:
@@ -189,6 +201,10 @@ class Alone:
         """Return `x` on the CPU."""
         return x.cpu()
 
+    def side_by_side(self, x: Tensor) -> Tensor:
+        """Return `x`."""
+        return x
+
     def largest(self, number: int) -> int:
         """Return `number`."""
         return number
@@ -204,6 +220,10 @@ class Alone:
     def gather(self, part: Any) -> List[Any]:
         """Return the one part."""
         return [part]
+
+    def hand(self, make: Callable[[], Result], source: int, to: int) -> Optional[Result]:
+        """Return what `make` makes."""
+        return make()
 
     def seconds(self) -> Dict[str, float]:
         """Return nothing."""

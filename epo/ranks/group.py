@@ -150,6 +150,14 @@ class Group:
             self._wait(lambda: self._group.broadcast(host, root=0))
         return host
 
+    def side_by_side(self, x: Tensor) -> Tensor:
+        """Return the `x` [..., n] of all ranks side by side, [..., W n], without gradient."""
+        own = x.detach().contiguous()
+        parts = [torch.empty_like(own) for _ in range(self.size)]
+        with self._timed(WAIT):
+            self._wait(lambda: self._group.allgather([parts], [own]))
+        return torch.cat(parts, dim=-1)
+
     def largest(self, number: int) -> int:
         """Return the largest `number` of a rank."""
         return int(self._reduce(torch.tensor([number]), dist.ReduceOp.MAX))
@@ -173,22 +181,34 @@ class Group:
     def gather(self, part: Any) -> List[Any]:
         """Return the parts, plain types and tensors, of all ranks on rank 0; elsewhere none."""
         if self.rank:
-            data = _pack(part)
-            self._wait(lambda: self._group.send([torch.tensor([len(data)])], 0, 0))
-            self._wait(lambda: self._group.send([data], 0, 1))
+            self._send(part, 0)
             return []
-        parts = [part]
-        for other in range(1, self.size):
-            size = torch.zeros(1, dtype=torch.int64)
-            self._wait(lambda other=other, size=size: self._group.recv([size], other, 0))
-            data = torch.empty(int(size), dtype=torch.uint8)
-            self._wait(lambda other=other, data=data: self._group.recv([data], other, 1))
-            parts.append(_unpack(data))
-        return parts
+        return [part, *(self._receive(other) for other in range(1, self.size))]
+
+    def hand(self, make: Callable[[], Result], source: int, to: int) -> Optional[Result]:
+        """Let rank `source` make something of plain types and tensors, and hand it to rank `to`."""
+        if source == to:
+            return make() if self.rank == to else None
+        with self._timed(EXCHANGE):
+            if self.rank == source:
+                self._send(make(), to)
+            return self._receive(source) if self.rank == to else None
 
     def seconds(self) -> Dict[str, float]:
         """Return what the exchange took since the last call, s."""
         return {WAIT: 0.0, EXCHANGE: 0.0, **self._stopwatch.read()}
+
+    def _send(self, content: Any, to: int) -> None:
+        data = _pack(content)
+        self._wait(lambda: self._group.send([torch.tensor([len(data)])], to, 0))
+        self._wait(lambda: self._group.send([data], to, 1))
+
+    def _receive(self, source: int) -> Any:
+        size = torch.zeros(1, dtype=torch.int64)
+        self._wait(lambda: self._group.recv([size], source, 0))
+        data = torch.empty(int(size), dtype=torch.uint8)
+        self._wait(lambda: self._group.recv([data], source, 1))
+        return _unpack(data)
 
     def _spread(self, content: Any) -> Any:
         """Return all ranks what rank 0 has."""

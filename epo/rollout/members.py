@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from epo.envs import Step
+from epo.ranks import ALONE, Deal
 from epo.rollout.collector import Collector
 
 
@@ -23,6 +24,8 @@ class MemberCollector(Collector):
 
     def __init__(self, *args: Any, num_terms: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # The ranks' members lie one after another: one block of the run, cut into equal parts.
+        self.deal = Deal(1, len(self.agent), kwargs.get("ranks", ALONE), self.env.device)
         self.weights = torch.ones(num_terms, len(self.agent), device=self.env.device)
 
     def learning_reward(self, step: Step) -> Tensor:

@@ -6,6 +6,8 @@ phase of the episode. Sources, rules and what is not known: `docs/staggered_star
 
 from __future__ import annotations
 
+from typing import Optional
+
 import torch
 from torch import Tensor
 
@@ -37,7 +39,9 @@ def draw_clocks(
     return elapsed.clamp(max=time_limit - 1).flatten()  # against rounding up to H
 
 
-def stagger(env: VecEnv, num_agents: int, seed: int, ranks: Ranks = ALONE) -> None:
+def stagger(
+    env: VecEnv, num_agents: int, seed: int, ranks: Ranks = ALONE, num_here: Optional[int] = None
+) -> None:
     """Let the first episodes of a new run begin late; call it before the first `reset`.
 
     Args:
@@ -45,6 +49,7 @@ def stagger(env: VecEnv, num_agents: int, seed: int, ranks: Ranks = ALONE) -> No
         num_agents: K.
         seed: of these draws alone.
         ranks: of the run; each takes the clocks of its own environments.
+        num_here: agents of this rank; None: all of them.
 
     Raises:
         ConfigError: if the clock of this task cannot be set.
@@ -53,6 +58,7 @@ def stagger(env: VecEnv, num_agents: int, seed: int, ranks: Ranks = ALONE) -> No
         way_out = f"the clock of {env.spec.name} cannot be set; use staggered_starts=false"
         raise ConfigError("staggered_starts", "true", way_out)
     generator = torch.Generator().manual_seed(seed)
-    deal = Deal(num_agents, env.spec.num_envs, ranks, torch.device("cpu"))
+    num_blocks = num_agents if num_here in (None, num_agents) else 1  # members lie in a row
+    deal = Deal(num_blocks, env.spec.num_envs, ranks, torch.device("cpu"))
     elapsed = deal.rows(draw_clocks(deal.num_envs, num_agents, env.time_limit, generator))
     env.start_late(elapsed.to(env.device))

@@ -46,14 +46,17 @@ class Evaluation:
         return is_due(self._interval, before, frames)
 
     def measure(self, loop: Loop) -> Dict[str, float]:
-        """Return the means over the episodes: `eval/episode_return`, `eval/steps`, metrics."""
-        cfg, population = self._cfg, self._population
+        """Return the means over the episodes: `eval/episode_return`, `eval/steps`, metrics.
+
+        All ranks call it; rank 0 alone acts, on the others there are none.
+        """
+        cfg, population, acting = self._cfg, self._population, loop.acting_state()
+        if loop.ranks.rank:
+            return {}
         with closing(self._make_env(cfg)) as env:
             where = Path(str(cfg.run_dir))
             leader = [population - 1]
-            policy = load_policy(
-                cfg.algo, population, loop.policy_state(), where, env, leader, None
-            )
+            policy = load_policy(cfg.algo, population, acting, where, env, leader, None)
             if isinstance(env, CurriculumEnv):
                 env.hold_level(env.target_level)
             means = averages(_first_episodes(Evaluator(env, policy)))

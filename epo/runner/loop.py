@@ -36,6 +36,7 @@ class Loop(ABC):
         env: the environments.
         recorder: where the numbers go.
         ranks: that train together; this process holds its part of the environments.
+        num_here: agents with environments on this rank; None: all of them.
 
     Attributes:
         scalars: name -> [] tensor, state of the task after the last control step.
@@ -47,7 +48,14 @@ class Loop(ABC):
 
     optimizer_group = "algo.ppo"
 
-    def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder, ranks: Ranks = ALONE) -> None:
+    def __init__(
+        self,
+        cfg: Config,
+        env: VecEnv,
+        recorder: Recorder,
+        ranks: Ranks = ALONE,
+        num_here: Optional[int] = None,
+    ) -> None:
         self.cfg = cfg
         self.ranks = ranks
         self.env = env
@@ -55,7 +63,7 @@ class Loop(ABC):
         self.stopwatch = Stopwatch(env.device)
         self.tracker = FitnessTracker(
             env.spec.num_envs,
-            int(cfg.num_agents),
+            int(cfg.num_agents) if num_here is None else num_here,
             env.device,
             cfg.algo.evolution.fitness_metric,
             env.spec.metrics,
@@ -84,7 +92,7 @@ class Loop(ABC):
 
     @abstractmethod
     def policy_state(self) -> Dict[str, Any]:
-        """Everything that is needed to act as the agents do: the content of `best.pt`."""
+        """Everything that is needed to act as the agents do, as far as it is on this rank."""
 
     @abstractmethod
     def load_policy(self, state: Dict[str, Any]) -> None:
@@ -93,6 +101,17 @@ class Loop(ABC):
         Raises:
             RuntimeError, KeyError: if it is of another network.
         """
+
+    def acting_state(self) -> Dict[str, Any]:
+        """Return on rank 0 the whole `policy_state`, for `best.pt`; all ranks call it."""
+        return self.policy_state()
+
+    def of_all(self, x: Tensor) -> Tensor:
+        """Return numbers of all agents [..., K] from what this rank adds to them.
+
+        All ranks call it.
+        """
+        return self.ranks.sum(x)
 
     def begin(self) -> None:  # noqa: B027 (most ways of training need nothing)
         """Take what lies outside the run folder; the run is going to train for certain now.
@@ -135,7 +154,7 @@ class Loop(ABC):
     @property
     def leader_id(self) -> int:
         """Index of the agent that the leader's numbers are of: the last one."""
-        return self.tracker.num_agents - 1
+        return int(self.cfg.num_agents) - 1
 
     def evolve(self, snapshot: Snapshot) -> None:
         """Let the population change between two iterations, after the count of this one.
@@ -178,8 +197,8 @@ class Loop(ABC):
         snapshot = transfer(
             {**metrics, **self.ranks.totals(watched)},
             self.ranks.average(self.scalars),
-            self.tracker.snapshot(self.ranks.sum),
-            self.tracker.block_means(self.ranks.sum),
+            self.tracker.snapshot(self.of_all),
+            self.tracker.block_means(self.of_all),
             self.ranks.agree,
         )
         last = RunFolder(Path(str(self.cfg.run_dir))).last

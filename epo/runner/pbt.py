@@ -1,9 +1,9 @@
-"""Population based training in one process: all members are compared at the same moment."""
+"""Population based training in one run: all members are compared at the same moment."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, Optional
 
 import torch
 from torch import Tensor
@@ -13,20 +13,21 @@ from epo.config import Config
 from epo.config.pbt import is_files
 from epo.envs import VecEnv
 from epo.population import gene_distance
-from epo.population.pbt import Ranking, decide, obstacle, rank, rescue
+from epo.population.pbt import Decision, Ranking, Settings, decide, obstacle, rank, rescue
+from epo.ranks import ALONE, Ranks
 from epo.record.recorder import Recorder
+from epo.runner.checkpoint import plain
 from epo.runner.pbt_loop import DIVERGED, MemberLoop
-from epo.runner.pbt_member import Member
 from epo.runner.snapshot import Snapshot
 
 
-def make_pbt(cfg: Config, env: VecEnv, recorder: Recorder) -> MemberLoop:
+def make_pbt(cfg: Config, env: VecEnv, recorder: Recorder, ranks: Ranks = ALONE) -> MemberLoop:
     """Build the backend that `algo.pbt.backend` names."""
     if is_files(cfg.algo):
         from epo.runner.pbt_files import FilesPBT
 
         return FilesPBT(cfg, env, recorder)
-    return PBT(cfg, env, recorder)
+    return PBT(cfg, env, recorder, ranks)
 
 
 class PBT(MemberLoop):
@@ -41,6 +42,7 @@ class PBT(MemberLoop):
         cfg: validated and resolved configuration.
         env: the environments.
         recorder: where the numbers go.
+        ranks: that train together, each its own members.
 
     Attributes:
         weight_distance: mean distance between the parameters of two members at the last
@@ -50,11 +52,11 @@ class PBT(MemberLoop):
         EPO (arXiv 2503.19037). Deviates: docs/algorithms/pbt.md.
     """
 
-    def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder) -> None:
-        super().__init__(cfg, env, recorder, range(int(cfg.num_agents)))
+    def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder, ranks: Ranks = ALONE) -> None:
+        super().__init__(cfg, env, recorder, range(int(cfg.num_agents)), ranks)
         self._leader_id = 0
         self.weight_distance = math.nan
-        if len(self.members) > 1:
+        if len(self.books) > 1:
             self.mutate_start()
 
     @property
@@ -65,14 +67,14 @@ class PBT(MemberLoop):
     def evolve(self, snapshot: Snapshot) -> None:
         """Note the objectives, and compare the members when it is time."""
         self.look(snapshot)
-        objective = [member.books.objective for member in self.members]
+        objective = [books.objective for books in self.books.values()]
         ranking = rank(objective, self.pbt)
         self.spread, self.best = ranking.spread, math.nan
         if ranking.num_known:
             self._leader_id = ranking.best[0]
             self.best = objective[self._leader_id]
         self._rescue(ranking, snapshot)
-        are_all_known = ranking.num_known == len(self.members)
+        are_all_known = ranking.num_known == len(self.books)
         if self.clock.is_due(self.member_frames, are_all_known, patience=1):
             self.compare()
 
@@ -81,29 +83,49 @@ class PBT(MemberLoop):
 
         The loop stops where all of them diverged.
         """
-        lost = [m.index for m in self.members if snapshot.scalars[f"{DIVERGED}{m.index}"] > 0.0]
-        settings = {member.index: member.books.settings for member in self.members}
+        lost = [p for p in self.books if snapshot.scalars[f"{DIVERGED}{p}"] > 0.0]
+        settings = self._settings()
         for p in lost:
             decision = rescue(ranking, p, lost, settings, self.rules, self.pbt, self.generator)
-            self.change(p, decision, self.donor_state(decision.donor))
+            self._carry_out(decision)
         self.generation += bool(lost)
 
     def compare(self) -> None:
         """Change the worst members, except those that are still protected."""
-        ranking = rank([member.books.objective for member in self.members], self.pbt)
-        self.weight_distance = float(weight_distance(self.members))
-        settings = {member.index: member.books.settings for member in self.members}
+        ranking = rank([books.objective for books in self.books.values()], self.pbt)
+        self.weight_distance = float(self._weight_distance())
+        settings = self._settings()
         decisions = [
             decide(ranking, p, settings, self.rules, self.pbt, self.generator)
             for p in ranking.worst
-            if not obstacle(ranking, self.standing(self.members[p]), self.pbt)
+            if not obstacle(ranking, self.standing(p), self.pbt)
         ]
         self.clock.tick(self.member_frames)
         self.end_interval()
         # No member is both among the worst and the best: donors are as they were ranked.
         for decision in decisions:
-            self.change(decision.member, decision, self.donor_state(decision.donor))
+            self._carry_out(decision)
         self.generation += bool(decisions)
+
+    def _settings(self) -> Dict[int, Settings]:
+        return {p: books.settings for p, books in self.books.items()}
+
+    def _carry_out(self, decision: Decision) -> None:
+        """Change a member; what it copies of another rank's travels from there."""
+        donor_state: Optional[Dict[str, Any]] = None
+        if decision.is_copy:
+            donor_state = self.ranks.hand(
+                lambda: plain(self.donor_state(decision.donor)),
+                self.rank_of(decision.donor),
+                self.rank_of(decision.member),
+            )
+        self.change(decision, donor_state or {}, self.books[decision.donor].history)
+
+    @torch.no_grad()
+    def _weight_distance(self) -> Tensor:
+        """Return the mean Euclidean distance [] between the parameters of two members."""
+        vectors = [parameters_to_vector(member.model.parameters()) for member in self.members]
+        return gene_distance(self.of_all(torch.stack(vectors, dim=-1)).T).mean  # [D, P] -> [P, D]
 
     def population_row(self) -> Dict[str, float]:
         """Return the distance of the members' weights as well."""
@@ -122,10 +144,3 @@ class PBT(MemberLoop):
         super().load_state_dict(state)
         self._leader_id = int(state["leader_id"])
         self.weight_distance = float(state["weight_distance"])
-
-
-@torch.no_grad()
-def weight_distance(members: Sequence[Member]) -> Tensor:
-    """Return the mean Euclidean distance [] between the parameters of two members."""
-    vectors = [parameters_to_vector(member.model.parameters()) for member in members]
-    return gene_distance(torch.stack(vectors)).mean

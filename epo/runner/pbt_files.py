@@ -55,7 +55,7 @@ class FilesPBT(MemberLoop):
         """Note the objective, and compare with the others when it is time."""
         self.look(snapshot)
         is_start = self.clock.iteration is None
-        is_known = not math.isnan(self.members[0].books.objective)
+        is_known = not math.isnan(self.books[self.index].objective)
         is_due = self.clock.is_due(self.frames, is_known, patience=None)
         try:
             if is_start:
@@ -73,16 +73,16 @@ class FilesPBT(MemberLoop):
         Raises:
             OSError, CheckpointError: if a file cannot be read or written; nothing is changed.
         """
-        books = self.members[0].books
+        books = self.books[self.index]
         own = Record(self.index, iteration, books.objective, self.frames, books.settings)
-        self.folder.write(own, {**self.donor_state(0), "frames": self.frames})
+        self.folder.write(own, {**self.donor_state(self.index), "frames": self.frames})
         records = {**self._readable(iteration), self.index: own}
         objective = [
             records[m].objective if m in records else math.nan for m in range(self.pbt.num_members)
         ]
         ranking = rank(objective, self.pbt)
         self.spread, self.best = ranking.spread, max(ranking.objective)
-        if not obstacle(ranking, self.standing(self.members[0]), self.pbt):
+        if not obstacle(ranking, self.standing(self.index), self.pbt):
             self.follow(ranking, records)
         if self.best > self.best_known:
             self.folder.keep_best(records[ranking.best[0]], iteration)
@@ -100,7 +100,7 @@ class FilesPBT(MemberLoop):
         donor = records[decision.donor]
         donor_state = self.folder.read(donor) if decision.is_copy else {}
         try:
-            self.change(0, decision, donor_state)
+            self.change(decision, donor_state, donor_state.get("history", []))
         except (KeyError, RuntimeError, ValueError) as error:
             way_out = "does not fit this member; give all members the same task and network"
             raise CheckpointError(self.folder.state_path(donor), way_out) from error

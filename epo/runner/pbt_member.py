@@ -49,12 +49,11 @@ class Member:
         env: for the spaces.
         num_envs: E, its environments.
         seed: of the run.
-        settings: its mutable settings.
+        books: what is remembered of it, its mutable settings among them.
         precision: of its network's products, `fp32` or `bf16`.
 
     Attributes:
         cfg: its own settings, changed in place by `Member.apply`.
-        books: what is remembered of it.
     """
 
     def __init__(
@@ -64,21 +63,20 @@ class Member:
         env: VecEnv,
         num_envs: int,
         seed: int,
-        settings: Settings,
+        books: Bookkeeping,
         *,
         precision: str = "fp32",
     ) -> None:
         own_seed = member_seed(seed, index)
         self.index = index
         self.cfg = copy.deepcopy(cfg)
-        self.books = Bookkeeping(settings)
+        self.books = books
         self.model = build_model(self.cfg, env, 1, own_seed, precision)
         self.learner = PPO(self.model, self.cfg, num_envs, derive_seed(own_seed, "learner"))
-        self.apply(settings)
+        self.apply(books.settings)
 
     def apply(self, settings: Settings) -> None:
-        """Apply new settings; the loop changes the reward."""
-        self.books.settings = settings
+        """Train with other settings from now on; the loop changes the reward."""
         for name, value in settings.items():
             family, _, field = name.partition(".")
             if family != REWARD:
@@ -109,9 +107,8 @@ class Member:
         return {**self.trained(), "books": self.books.state_dict()}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
-        """Continue exactly where `state_dict` was taken."""
+        """Continue where `state_dict` was taken, with the settings that the books hold now."""
         self._load(state["model"], state["learner"])
-        self.books.load_state_dict(state["books"])
         self.apply(self.books.settings)
 
     def _load(self, model: Dict[str, Any], learner: Dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import torch
 
 from epo.config import Config
+from epo.config.devices import agents_here, deals_members
 from epo.envs import PooledEnv, VecEnv
 from epo.exceptions import one_line
 from epo.memory import keep_freed_memory
@@ -64,18 +65,25 @@ def run(
     weights, state, is_finished = ranks.first(lambda: _look(cfg, starts))
     if is_finished:
         return 0
-    part = replace(cfg, num_envs=cfg.num_envs // ranks.size, seed=rank_seed(cfg.seed, ranks.rank))
+    num_here = agents_here(cfg, ranks.size)
+    part = replace(
+        cfg,
+        num_agents=num_here,
+        num_envs=cfg.num_envs // ranks.size,
+        seed=rank_seed(cfg.seed, ranks.rank),
+    )
     device = torch.device(cfg.device)
     meter = MemoryMeter(device, ranks.size if device.type == "cpu" else 1)
     env = ranks.together(lambda: make_env(part))
     try:
         meter.note_simulator()
-        if isinstance(env, PooledEnv) and ranks.size > 1:
+        if isinstance(env, PooledEnv) and ranks.size > 1 and not deals_members(cfg):
             env.pool(ranks.across)
         if state is None and cfg.staggered_starts:
-            stagger(env, int(cfg.num_agents), derive_seed(cfg.seed, "staggered starts"), ranks)
+            seed = derive_seed(cfg.seed, "staggered starts")
+            stagger(env, int(cfg.num_agents), seed, ranks, num_here)
         trainer = ranks.together(lambda: _begin(cfg, env, ranks, state, weights))
-        if cfg.record.eval_interval and ranks.rank == 0:
+        if cfg.record.eval_interval:
             trainer.evaluation = Evaluation(cfg, make_env)
         cfg.run_dir, saved_iteration = ranks.first(lambda: _open(cfg, env, starts[0]))
         folder = starts[0].folder if starts else RunFolder(Path(str(cfg.run_dir)))

@@ -11,6 +11,7 @@ from epo.envs import CurriculumEnv
 from epo.record.csv import number, rows
 from epo.runner import checkpoint
 from epo.runner.run_folder import RunFolder
+from epo.runner.whole import env_of
 
 
 class SavedRun:
@@ -50,10 +51,9 @@ class SavedRun:
         Args:
             env: the task.
         """
-        state = self.state.get("env")
-        if isinstance(state, dict):
+        if isinstance(self.state.get("env"), dict):
             try:
-                return env.level_of(state, self.state.get("leader_id", 0))
+                return env.level_of(*env_of(self.state, self.state.get("leader_id", 0)))
             except (KeyError, IndexError, TypeError, AttributeError):
                 pass  # of another version
         name = env.level_name

@@ -126,7 +126,7 @@ class Session:
             "iteration": trainer.iteration,
             "frames": trainer.frames,
             "fitness": trainer.best_fitness,
-            **trainer.policy_state(),
+            **trainer.acting_state(),
         }
         self._write(lambda: checkpoint.save(self.folder.best, content))
 

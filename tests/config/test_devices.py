@@ -8,7 +8,15 @@ import pytest
 
 import epo.config.devices
 from epo.config import ConfigError
-from epo.config.devices import check_dealt, check_devices, check_here, num_ranks, rank_device
+from epo.config.devices import (
+    agents_here,
+    check_dealt,
+    check_devices,
+    check_here,
+    envs_unit,
+    num_ranks,
+    rank_device,
+)
 from epo.world import World
 from tests.runner.small_config import small_config
 
@@ -31,15 +39,32 @@ def test_no_ranks_can_be_started_for(devices: Any):
 def test_settings_that_contradict_each_other():
     assert "use device=cuda" in refused(devices=2, device="cuda:1")
     assert "give a number" in refused(devices=[0, 3], device="cpu")
-    for trainer in ("pql", "rl_games", "pbt"):
+    for trainer in ("pql", "rl_games"):
         assert f"algo.trainer={trainer}" in refused(devices=2, trainer=trainer)
 
 
 def test_environments_that_cannot_be_dealt():
     expected = "2 ranks need equal parts of every one of 3 agents; use 6 or 12"
     with pytest.raises(ConfigError, match=expected):
-        check_dealt(9, 3, 2)
-    check_dealt(12, 3, 2)
+        check_dealt(small_config(num_agents=3, num_envs=9), 2)
+    check_dealt(small_config(num_agents=3, num_envs=12), 2)
+
+
+def test_members_that_cannot_be_dealt():
+    cfg = small_config(num_agents=5, num_envs=20)
+    cfg.algo.trainer = "pbt"
+    with pytest.raises(ConfigError, match="num_agents=5: 2 ranks need equally many members; use 4"):
+        check_dealt(cfg, 2)
+    cfg.num_agents = 4  # a member's environments stay together
+    check_dealt(cfg, 4)
+    assert (envs_unit(cfg, 4), agents_here(cfg, 4)) == (4, 1)
+    cfg.num_envs = 18
+    with pytest.raises(ConfigError, match=r"num_envs=18.* use 16 or 20"):
+        check_dealt(cfg, 4)
+    cfg.algo.pbt.backend = "files"
+    cfg.devices = 2
+    with pytest.raises(ConfigError, match="every process is one member; use devices=1"):
+        check_devices(cfg)
 
 
 def test_more_ranks_than_devices():

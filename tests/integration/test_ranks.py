@@ -16,7 +16,7 @@ from epo.world import find_world
 from tests.composed import REPOSITORY
 from tests.integration.command import SMALL, rows, start
 
-SETTINGS = [*SMALL, "algo=sapg", "num_agents=2", "record.checkpoint_interval=2"]
+SETTINGS = [*SMALL, "record.checkpoint_interval=2"]
 
 
 def pid_of_rank(rank: int, run_dir: Path) -> int:
@@ -58,9 +58,12 @@ def torchrun(arguments: List[str], cwd: Path) -> subprocess.CompletedProcess:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for ranks in /proc")
-def test_a_rank_that_dies_ends_the_run_and_torchrun_goes_on_with_it(tmp_path: Path):
-    run_dir = tmp_path / "run"
-    own = [*SETTINGS, f"run_dir={run_dir}", "max_iterations=100000"]
+@pytest.mark.parametrize("algo, num_agents", [("sapg", 2), ("pbt", 4)])
+def test_a_rank_that_dies_ends_the_run_and_torchrun_goes_on_with_it(
+    tmp_path: Path, algo: str, num_agents: int
+):
+    run_dir, settings = tmp_path / "run", [*SETTINGS, f"algo={algo}", f"num_agents={num_agents}"]
+    own = [*settings, f"run_dir={run_dir}", "max_iterations=100000"]
     process = start([*own, "devices=2"], tmp_path)
     wait_for(run_dir / "checkpoints" / "last-1.pt", process)
     killed_at = time.monotonic()
@@ -72,7 +75,7 @@ def test_a_rank_that_dies_ends_the_run_and_torchrun_goes_on_with_it(tmp_path: Pa
     assert "Traceback" not in said and "resume=auto" in lines[0]
 
     done = int(rows(run_dir)[-1]["iteration"]) + 2
-    again = torchrun([*SETTINGS, f"resume={run_dir}", f"max_iterations={done}"], tmp_path)
+    again = torchrun([*settings, f"resume={run_dir}", f"max_iterations={done}"], tmp_path)
     assert again.returncode == 0, again.stderr
     assert [int(row["iteration"]) for row in rows(run_dir)] == list(range(1, done + 1))
     # Rank 0 alone speaks.
