@@ -81,6 +81,7 @@ GYMNASIUM: Mapping[str, Range] = {
 CLASSIC: Mapping[str, Range] = {
     **COMMON,
     "task.action_delay": Range(0, 10**4),
+    "task.frame_skip": Range(1, 1000),
     "task.action_cost": NOT_NEGATIVE,
     "task.length": Range(1, 1000),
     "task.width": Range(1, 1000),

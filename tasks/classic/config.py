@@ -25,6 +25,9 @@ class ClassicCfg:
     action_delay: int = 0
     """Control steps from the choice of an action to its effect. Pending actions are not observed;
     an episode begins with as many idle ones."""
+    frame_skip: int = 1
+    """Steps of the task per control step, all with the same action; their rewards add up. The time
+    limit counts control steps. Longer actions explore further."""
 
 
 @dataclass
@@ -128,6 +131,8 @@ def check(cfg: ClassicCfg) -> None:
         refuse("task.episode_length", cfg.episode_length, "use at least 1")
     if not 0 <= cfg.action_delay < cfg.episode_length:
         refuse("task.action_delay", cfg.action_delay, "use 0 up to less than task.episode_length")
+    if cfg.frame_skip < 1:
+        refuse("task.frame_skip", cfg.frame_skip, "use at least 1")
     if isinstance(cfg, MountainCarContinuousCfg) and not 0 <= cfg.action_cost < math.inf:
         refuse("task.action_cost", cfg.action_cost, "use 0 or more")
     if isinstance(cfg, DeceptiveMazeCfg):

@@ -23,7 +23,7 @@ from tasks.classic.maze import DeceptiveMaze
 from tasks.classic.mountain_car import MountainCarContinuous
 from tasks.classic.pendulum import Pendulum
 from tasks.classic.reach import SparseReach
-from tasks.classic.task import Task
+from tasks.classic.task import Task, advance
 from tasks.clock import clock_spread
 
 TASKS: Dict[Type[ClassicCfg], Callable[[Any, torch.device], Task]] = {
@@ -65,7 +65,7 @@ class ClassicEnv:
             num_envs=num_envs,
             observation_dim=self.task.observation_dim,
             action_dim=self.task.action_dim,
-            control_dt_s=self.task.control_dt_s,
+            control_dt_s=cfg.frame_skip * self.task.control_dt_s,
             choices=(self.task.num_choices,) if self.task.num_choices else (),
             metrics=("fitness", *success),
             objective="successes" if "successes" in success else "fitness",
@@ -73,6 +73,7 @@ class ClassicEnv:
             headline=success,
         )
         self.time_limit = cfg.episode_length
+        self._frame_skip = cfg.frame_skip
         self._generator = torch.Generator(device).manual_seed(seed)
         self._return = torch.zeros(num_envs, device=device)
         # The oldest pending action comes first.
@@ -98,7 +99,9 @@ class ClassicEnv:
 
     def step(self, action: Tensor) -> Step:
         """Apply `action` [N, A] for one control step."""
-        state, reward, terminated = self.task.advance(self.state, self._effective(action))
+        state, reward, terminated = advance(
+            self.task, self.state, self._effective(action), self._frame_skip
+        )
         self.elapsed += 1
         self._return += reward
         truncated = (self.elapsed >= self.time_limit) & ~terminated

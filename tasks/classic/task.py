@@ -66,6 +66,21 @@ class Task(Protocol):
         ...
 
 
+def advance(task: Task, state: Tensor, action: Tensor, num_steps: int) -> Outcome:
+    """Apply actions [A, N] for some steps of a task; what terminates stays as it is.
+
+    Returns:
+        State [S, N] afterwards, sum of the rewards [N], whether any step terminated [N].
+    """
+    state, reward, terminated = task.advance(state, action)
+    for _ in range(num_steps - 1):
+        after = task.advance(state, action)
+        state = torch.where(terminated, state, after.state)
+        reward = reward + after.reward.masked_fill(terminated, 0.0)
+        terminated = terminated | after.terminated
+    return Outcome(state, reward, terminated)
+
+
 def distance(point: Tensor, other: Tensor) -> Tensor:
     """Return the distances [N] between points of the plane, [2, N] each.
 

@@ -130,6 +130,34 @@ def test_resume_equals_uninterrupted_run(task: str):
 
 
 @pytest.mark.parametrize("task", NAMES)
+def test_frame_skip_repeats_the_action_until_the_episode_ends(task: str):
+    """Three steps in one, with the sum of their rewards; an end within them is the end."""
+    single, triple = make(task, num_envs=64), make(task, "task.frame_skip=3", num_envs=64)
+    assert triple.spec.control_dt_s == pytest.approx(3 * single.spec.control_dt_s)
+    single.reset(), triple.reset()
+    for action in random_actions(single, 30):
+        state, reward = triple.state, torch.zeros(64)
+        is_over = torch.zeros(64, dtype=torch.bool)
+        effective = single._effective(action)
+        for _ in range(3):
+            after = single.task.advance(state, effective)
+            state = torch.where(is_over, state, after.state)
+            reward += torch.where(is_over, torch.zeros(64), after.reward)
+            is_over |= after.terminated
+        step = triple.step(action)
+        assert torch.equal(step.reward, reward) and torch.equal(step.terminated, is_over)
+        assert torch.equal(step.final_observation, single.task.observe(state))
+
+
+def test_goal_within_skipped_steps_is_paid_once():
+    env = make("MountainCarContinuous", "task.frame_skip=50", num_envs=1)
+    env.reset()
+    env.state[:] = torch.tensor([[0.44], [0.06]])  # just before the goal, at speed
+    step = env.step(torch.ones(1, 1))
+    assert bool(step.terminated) and 99.0 < float(step.reward) < 100.0
+
+
+@pytest.mark.parametrize("task", NAMES)
 def test_saved_state_does_not_follow_the_run(task: str):
     env = make(task, "task.action_delay=1")
     env.reset()
@@ -242,6 +270,7 @@ def test_cuda_steps_as_the_cpu_and_without_waiting(task: str):
         ("Pendulum", "task.episode_length=0", "task.episode_length=0 .*at least 1"),
         ("Pendulum", "task.action_delay=-1", "task.action_delay=-1 .*use 0 up to less than"),
         ("Pendulum", "task.action_delay=200", "task.action_delay=200 .*less than task.episode_l"),
+        ("Pendulum", "task.frame_skip=0", "task.frame_skip=0 .*at least 1"),
         ("MountainCarContinuous", "task.action_cost=-1", "task.action_cost=-1.0 .*0 or more"),
         ("MountainCarContinuous", "task.action_cost=nan", "task.action_cost=nan .*0 or more"),
         ("DeceptiveMaze", "task.reward=none", "task.reward='none' is unknown.*dense, sparse"),
