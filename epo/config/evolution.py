@@ -70,5 +70,9 @@ class EvolutionCfg:
     """Whether the leader is never replaced (released code: it can be, a bug)."""
     leader_is_parent: bool = False
     """Whether the leader can be a parent (EPO repository: yes; paper: never an elite)."""
+    promotion_margin: float = 0.0
+    """Lead of the fittest follower over the leader, in standard errors of the difference, beyond
+    which the two change places at a judgement: gene, log-std and their optimiser state; 0: never
+    (ours). The paper's leader keeps its gene, and learns what a follower found off-policy only."""
     log_std: str = "keep"
     """A child's log-std: "keep" the row (EPO repository) or "average" the parents' (ours)."""

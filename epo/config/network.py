@@ -27,8 +27,14 @@ class NetworkCfg:
     """Widths of the ELU layers (AK with LSTM; without it 1024-1024-512-512)."""
     gene_dim: int = 32
     """G, length of an agent's gene (official EPO code). A population of one has no gene."""
+    gene_std: float = 1.0
+    """Standard deviation of the first genes (official EPO code). Larger: agents differ more in what
+    they do from the start, since genes are inputs of the network beside the observation."""
     initial_log_std: float = 0.0
     """Natural logarithm of every agent's first action standard deviation (AK)."""
+    noise_ladder: float = 0.0
+    """Spread of the first log std: agent i begins noise_ladder * (1 - i / (num_agents - 1)) above
+    `initial_log_std`, the leader with that (ours; PQL spreads noise over environments)."""
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Sequence
+from typing import Iterable, List, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,19 @@ def adapt_learning_rate(learning_rate: Tensor, kl: Tensor, cfg: PPOCfg) -> Tenso
     larger = (learning_rate * cfg.learning_rate_factor).clamp(max=cfg.max_learning_rate)
     kept = torch.where(kl < 0.5 * cfg.kl_target, larger, learning_rate)
     return torch.where(kl > 2.0 * cfg.kl_target, smaller, kept)
+
+
+@torch.no_grad()
+def swap_rows(
+    optimizer: torch.optim.Optimizer, parameter: nn.Parameter, row: int, other: int
+) -> None:
+    """Exchange two rows of `parameter` with both of their Adam moments, in place."""
+    tensors: List[Tensor] = [parameter]
+    state = optimizer.state.get(parameter)
+    if state:
+        tensors += [state["exp_avg"], state["exp_avg_sq"]]
+    for tensor in tensors:
+        tensor[[row, other]] = tensor[[other, row]]
 
 
 @torch.no_grad()

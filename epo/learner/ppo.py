@@ -18,7 +18,7 @@ from epo.learner.clip import ClipSchedule, Standing
 from epo.learner.hooks import UpdateHook
 from epo.learner.metrics import MetricMeans
 from epo.learner.objective import Objective, StepResult, Update
-from epo.learner.optim import adapt_learning_rate, make_adam, reset_moments
+from epo.learner.optim import adapt_learning_rate, make_adam, reset_moments, swap_rows
 from epo.learner.parts import make_clip_schedule, make_hooks
 from epo.learner.penalty import make_penalty
 from epo.learner.skipping import Skipping
@@ -288,6 +288,18 @@ class PPO:
         """Return env_ids [S'] and learning agents [S'] of the off-policy data of all ranks."""
         block = self.deal.block
         return draw_sources(self.model.num_agents, block, self.aggregation, self.generator)
+
+    def swap_agents(self, agent: int, other: int) -> None:
+        """Let two agents exchange what is their own: gene, log std, and their moments."""
+        own = (
+            (self.model.log_std,)
+            if self.model.gene is None
+            else (self.model.gene, self.model.log_std)
+        )
+        for parameter in own:
+            swap_rows(self.optimizer, parameter, agent, other)
+            for hook in self.hooks:
+                hook.on_rows_replaced(parameter, [agent, other])
 
     def reset_moments(self, parameter: nn.Parameter, rows: Sequence[int]) -> None:
         """Reset optimiser and hooks for rows of `parameter` that belong to new agents."""

@@ -44,6 +44,17 @@ class _FirstLayer(NamedTuple):
     bias: Optional[Tensor]
 
 
+def first_log_std(num_agents: int, initial: float, ladder: float) -> Tensor:
+    """Return the log standard deviations [K] that a population begins with.
+
+    Source: ours; the spread is that of PQL's mixed exploration (arXiv 2307.12983), over agents.
+    """
+    # log s_k = initial + ladder (1 - k / (K - 1)),  k = 0 .. K - 1, the leader last
+    if num_agents == 1:
+        return torch.full((1,), float(initial))
+    return float(initial) + ladder * torch.linspace(1.0, 0.0, num_agents)
+
+
 class ActorCritic(nn.Module):
     """Policy and value of every agent of the population, in one network.
 
@@ -107,17 +118,16 @@ class ActorCritic(nn.Module):
             width = units
         self.mean_head = nn.Linear(width, policy_dim)
         self.value_head = nn.Linear(width, 1)
-        self.log_std = nn.Parameter(
-            torch.full(
-                (num_agents, self.distribution.log_std_width(policy_dim)),
-                float(network.initial_log_std),
-            )
-        )
+        log_std = first_log_std(num_agents, network.initial_log_std, network.noise_ladder)
+        width_of_std = self.distribution.log_std_width(policy_dim)
+        self.log_std = nn.Parameter(log_std[:, None].repeat(1, width_of_std))
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
         # Drawn last: all other weights are the same with and without genes of equal width.
-        self.gene = nn.Parameter(torch.randn(num_agents, gene_dim)) if gene_dim else None
+        self.gene: Optional[nn.Parameter] = None
+        if gene_dim:
+            self.gene = nn.Parameter(network.gene_std * torch.randn(num_agents, gene_dim))
         self._fixed: Optional[_FirstLayer] = None
 
     @property

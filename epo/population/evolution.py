@@ -87,6 +87,9 @@ class Evolution:
         lineage: ids, parents and ages of the genes.
         verdict: why the last call did or did not start a generation.
         is_window_over: whether the fitness window should start anew after the last call.
+        promoted: follower that should change places with the leader after the last call, after
+            its generation; the caller does it and says so by `promote`.
+        num_promotions: how often they did.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Evolution:
         gene_dim: int,
         seed: int,
         leader_id: Optional[int] = None,
+        gene_std: float = 1.0,
     ) -> None:
         """Check the settings and start at generation 0.
 
@@ -105,16 +109,20 @@ class Evolution:
             gene_dim: G, length of a gene.
             seed: of the generator that draws parents and mutations.
             leader_id: index of the leader; the last agent by default.
+            gene_std: spread of the first genes, the unit of the mutation.
         """
         check(cfg, num_agents)
         self.cfg = cfg
         self.num_agents = num_agents
         self.gene_dim = gene_dim
         self.leader_id = num_agents - 1 if leader_id is None else leader_id
+        self.gene_std = gene_std
         self.generation = 0
         self.lineage = Lineage(num_agents)
         self.verdict = "not judged yet"
         self.is_window_over = False
+        self.promoted: Optional[int] = None
+        self.num_promotions = 0
         self._judged_interval: Optional[int] = None
         self._window_interval = 0
         self._generator = torch.Generator().manual_seed(seed)
@@ -149,6 +157,7 @@ class Evolution:
         interval = frames // self.cfg.interval_frames
         if self._judged_interval is None:
             self._judged_interval = self._window_interval = interval
+        self.promoted = None
         obstacle = self._obstacle(frames, interval, fitness)
         if obstacle:
             # The window moves on all the same: fitness must not become a mean over the whole run.
@@ -158,6 +167,13 @@ class Evolution:
             return None
         self._judged_interval = self._window_interval = interval
         self.is_window_over = True
+        if self.cfg.promotion_margin:
+            self.promoted = operators.promotion(
+                fitness.fitness,
+                fitness.standard_error,
+                leader_id=self.leader_id,
+                margin=self.cfg.promotion_margin,
+            )
         is_worth, self.verdict = self._judge(fitness)
         return self._generate(frames, fitness) if is_worth else None
 
@@ -178,12 +194,17 @@ class Evolution:
         rows, parents = generation.replaced, generation.parents
         children = operators.crossover(gene, parents, generation.shares.to(gene))
         noise = generation.noise.to(gene)
-        children = operators.mutate(children, noise, self.cfg.mutation_sigma)
+        children = operators.mutate(children, noise, self.cfg.mutation_sigma * self.gene_std)
         operators.replace(gene, rows, children)
         if log_std is not None and self.cfg.log_std == "average":
             half = log_std.new_full((len(rows), 1), 0.5)
             operators.replace(log_std, rows, operators.crossover(log_std, parents, half))
         return torch.tensor(rows, device=gene.device)
+
+    def promote(self, agent: int) -> None:
+        """Record that `agent` and the leader have changed places."""
+        self.lineage.swap(agent, self.leader_id)
+        self.num_promotions += 1
 
     def state_dict(self) -> Dict[str, Any]:
         """Return everything that changes."""
@@ -191,6 +212,7 @@ class Evolution:
             "generation": self.generation,
             "judged_interval": self._judged_interval,
             "window_interval": self._window_interval,
+            "num_promotions": self.num_promotions,
             "lineage": self.lineage.state_dict(),
             "generator": self._generator.get_state(),
         }
@@ -200,6 +222,7 @@ class Evolution:
         self.generation = int(state["generation"])
         self._judged_interval = state["judged_interval"]
         self._window_interval = int(state["window_interval"])
+        self.num_promotions = int(state.get("num_promotions", 0))  # absent in older checkpoints
         self.lineage.load_state_dict(state["lineage"])
         self._generator.set_state(state["generator"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -299,17 +299,17 @@ class FitnessTracker:
         taken, self._returns = reduce(self._returns), torch.zeros_like(self._returns)
         return EpisodeReturns(taken[0], taken[1])
 
-    def start_window(self, replaced: Optional[Tensor] = None) -> None:
+    def start_window(self, changed: Sequence[int] = ()) -> None:
         """Forget the window, after a generation or when it has become old.
 
         Args:
-            replaced: [R] agents with a new gene: their last episodes, which the old gene
-                lived, no longer count as known. The metrics are kept.
+            changed: agents with another gene: their last episodes, which the old gene lived, no
+                longer count as known. The metrics are kept.
         """
         self._window = torch.zeros_like(self._window)
-        if replaced is not None:
+        if changed:
             is_known = self._is_known.view(self.num_agents, self.envs_per_agent).clone()
-            is_known[replaced.to(self.device)] = False
+            is_known[list(changed)] = False
             self._is_known = is_known.flatten()
 
     def break_off(self, agent: int) -> None:

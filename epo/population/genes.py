@@ -88,6 +88,13 @@ class Lineage:
         self._next_id += len(replaced)
         return child_ids, parent_ids
 
+    def swap(self, agent: int, other: int) -> None:
+        """Let two agents exchange their genes."""
+        a, b = agent, other
+        self.ids[a], self.ids[b] = self.ids[b], self.ids[a]
+        self.parents[a], self.parents[b] = self.parents[b], self.parents[a]
+        self.births[a], self.births[b] = self.births[b], self.births[a]
+
     def state_dict(self) -> Dict[str, Any]:
         """Return the family tree of the living as plain values."""
         return {

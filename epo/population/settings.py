@@ -51,6 +51,7 @@ def check(cfg: EvolutionCfg, num_agents: int) -> None:
         ("gap_ratio", 0),
         ("gap_floor", 0),
         ("noise_guard", 0),
+        ("promotion_margin", 0),
         ("num_elites", 0),
         ("num_replaced", 0),
         ("mutation_sigma", 0),

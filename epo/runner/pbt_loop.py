@@ -384,7 +384,7 @@ class MemberLoop(Loop):
             observation = self.member_env.restart_agent(p)
             self.tracker.break_off(p)
         self.collector.restart(self._envs(p), observation)
-        self.tracker.start_window(torch.tensor([p]))
+        self.tracker.start_window([p])
 
 
 def _mean(value: Tensor, is_finite: Tensor) -> Tensor:

@@ -104,6 +104,7 @@ class Trainer(Loop):
             num_agents,
             0 if gene is None else gene.shape[1],
             seed=derive_seed(cfg.seed, "evolution"),
+            gene_std=algo.network.gene_std,
         )
         self._freeze_genes()
 
@@ -151,19 +152,24 @@ class Trainer(Loop):
         """Run a generation between two iterations, if it is due."""
         before = self.evolution.generation, list(self.evolution.lineage.ids)
         generation = self.evolution.step(self.frames, snapshot.fitness)
-        replaced: Optional[Tensor] = None
+        changed: List[int] = []
         if self.evolution.is_window_over or self.iteration == 1:
             self._record_genes(snapshot.fitness, *before)
         if generation is not None and self.model.gene is not None:
             generation.iteration = self.iteration
-            replaced = self.evolution.apply(generation, self.model.gene, self.model.log_std)
+            self.evolution.apply(generation, self.model.gene, self.model.log_std)
             self.learner.reset_moments(self.model.gene, generation.replaced)
             if self.cfg.algo.evolution.log_std == "average":
                 self.learner.reset_moments(self.model.log_std, generation.replaced)
             self._freeze_genes()
             self.recorder.generation(generation.to_row())
+            changed += generation.replaced
+        if self.evolution.promoted is not None:
+            self.learner.swap_agents(self.evolution.promoted, self.leader_id)
+            self.evolution.promote(self.evolution.promoted)
+            changed += [self.evolution.promoted, self.leader_id]
         if self.evolution.is_window_over:
-            self.tracker.start_window(replaced)
+            self.tracker.start_window(changed)
 
     def _record_genes(self, fitness: Fitness, generation: int, ids: List[int]) -> None:
         """Record the genes before they change: the fitness is theirs."""
@@ -182,6 +188,8 @@ class Trainer(Loop):
     def population_row(self) -> Dict[str, float]:
         """Return the number of generations and the frames to the next judgement."""
         row = {"generation": float(self.evolution.generation)}
+        if self.cfg.algo.evolution.promotion_margin:
+            row["population/promotions"] = float(self.evolution.num_promotions)
         if self.evolution.is_active:
             row[FRAMES_TO_GENERATION] = self.evolution.frames_to_judgement(self.frames)
         return row

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from epo.config import PPOCfg
-from epo.learner.optim import adapt_learning_rate, make_adam, reset_moments
+from epo.learner.optim import adapt_learning_rate, make_adam, reset_moments, swap_rows
 from tests.golden import golden
 from tests.learner.golden_case import tensor
 
@@ -61,6 +61,27 @@ def test_reset_moments_touches_its_rows_only():
     for name, size in (("exp_avg", 0.1), ("exp_avg_sq", 0.001)):
         expected = torch.tensor([[0.0], [size], [0.0]]).expand(3, 2)
         torch.testing.assert_close(optimizer.state[parameter][name], expected)
+
+
+def test_swapped_rows_are_trained_as_if_they_had_always_been_there():
+    parameter, optimizer = _trained_rows()
+    parameter.grad = torch.arange(6.0).view(3, 2)
+    optimizer.step()
+    twin, other = _trained_rows()
+    twin.grad = torch.arange(6.0).view(3, 2)
+    other.step()
+    swap_rows(other, twin, 0, 2)
+    order = [2, 1, 0]
+    parameter.grad, twin.grad = torch.ones(3, 2), torch.ones(3, 2)
+    optimizer.step()
+    other.step()
+    assert torch.equal(twin, parameter[order]) and not torch.equal(twin[0], twin[2])
+
+
+def test_rows_are_swapped_before_the_first_step():
+    parameter = nn.Parameter(torch.arange(6.0).view(3, 2))
+    swap_rows(make_adam([parameter], torch.tensor(1e-3), 1e-8), parameter, 0, 2)
+    assert parameter.tolist() == [[4.0, 5.0], [2.0, 3.0], [0.0, 1.0]]
 
 
 def test_reset_moments_of_nothing_changes_nothing():

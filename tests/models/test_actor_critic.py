@@ -179,6 +179,13 @@ def test_initial_weights_follow_the_published_rule():
     assert abs(genes.std().item() - 1.0) < 4.0 / 4096**0.5
 
 
+def test_noise_ladder_ends_at_the_leader():
+    network = NetworkCfg(kind="mlp", mlp_units=[4], initial_log_std=-1.0, noise_ladder=1.5)
+    for num_agents, expected in ((4, [0.5, 0.0, -0.5, -1.0]), (1, [-1.0])):
+        model = ActorCritic(3, 2, num_agents, network, NormalizerCfg())
+        torch.testing.assert_close(model.log_std, torch.tensor(expected)[:, None].repeat(1, 2))
+
+
 def test_autocast_keeps_heads_and_memory_in_float32():
     torch.manual_seed(0)
     network = NetworkCfg(kind="lstm", lstm_units=8, mlp_units=[12], gene_dim=4)

@@ -299,9 +299,10 @@ def play_bandit(seed: int, is_blind: bool) -> List[float]:
         payoff = noise if is_blind else noise - distance.unsqueeze(1)
         tracker.update(make_step([True] * 64, {"fitness": payoff.flatten()}))
         generation = evolution.step(frames, tracker.snapshot())
-        replaced = None if generation is None else evolution.apply(generation, gene)
+        if generation is not None:
+            evolution.apply(generation, gene)
         if evolution.is_window_over:
-            tracker.start_window(replaced)
+            tracker.start_window(generation.replaced if generation else [])
     return history
 
 

@@ -112,7 +112,7 @@ def test_new_window_falls_back_on_last_episodes() -> None:
 def test_new_gene_is_unknown_until_its_own_episodes_end() -> None:
     tracker = FitnessTracker(4, 2, CPU)
     feed(tracker, [{0: 1.0, 1: 1.0, 2: 2.0, 3: 2.0}])
-    tracker.start_window(torch.tensor([0]))
+    tracker.start_window([0])
     assert tracker.snapshot().is_known.tolist() == [False, True]
     assert math.isnan(float(tracker.snapshot().fitness[0]))
     assert tracker.block_means()["fitness"].tolist() == [1.0, 2.0]

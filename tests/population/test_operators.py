@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -10,6 +12,7 @@ from epo.population.operators import (
     draw_parents,
     draw_shares,
     mutate,
+    promotion,
     rank,
     replace,
     select,
@@ -45,6 +48,24 @@ def test_operators_reproduce_released_generation(case: int) -> None:
     expected = torch.from_numpy(data[f"generation{case}/new_genes"])
     # float64 tolerance of LEARNER.md; a mean of two numbers is exact to the last bit or two.
     torch.testing.assert_close(gene.detach(), expected, atol=1e-12, rtol=0.0)
+
+
+@pytest.mark.parametrize(
+    ("fitness", "errors", "expected"),
+    [
+        ([1.0, 5.0, 2.0, 3.0], [0.5, 0.5, 0.5, 0.5], 1),  # 2.8 standard errors
+        ([1.0, 4.0, 2.0, 3.0], [0.5, 0.5, 0.5, 0.5], None),  # 1.4
+        ([1.0, 5.0, 2.0, 3.0], [0.5, 2.0, 0.5, 0.5], None),
+        ([1.0, 2.0, 2.0, 3.0], [0.0, 0.0, 0.0, 0.0], None),  # the leader is the fittest
+        ([3.0, 3.0, 3.0, 3.0], [0.0, 0.0, 0.0, 0.0], None),
+        ([1.0, math.nan, 5.0, 3.0], [0.1, math.inf, 0.1, 0.1], 2),
+        ([1.0, 5.0, 2.0, math.nan], [0.1, 0.1, 0.1, math.inf], None),
+        ([math.nan] * 4, [math.inf] * 4, None),
+    ],
+)
+def test_only_a_follower_beyond_chance_is_promoted(fitness, errors, expected) -> None:
+    found = promotion(torch.tensor(fitness), torch.tensor(errors), leader_id=3, margin=2.0)
+    assert found == expected
 
 
 def test_select_gives_roles_and_protects_the_worst_leader() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -14,7 +15,7 @@ from epo.population import Fitness
 from epo.record.csv import GENES, GenesCsv, rows
 from epo.record.recorder import Recorder
 from epo.runner.seeds import derive_seed
-from epo.runner.snapshot import transfer
+from epo.runner.snapshot import Snapshot, transfer
 from epo.runner.trainer import Trainer
 from tasks import registry
 from tests.composed import composed
@@ -153,6 +154,34 @@ def test_limits_end_the_run():
     trainer = make_trainer(Rows(), "max_minutes=0.5")
     trainer.wall_s = 30.0
     assert trainer.is_finished()
+
+
+def test_promoted_follower_and_leader_change_places():
+    """With all that is their own; everybody else stays, and so do the weights of all."""
+    trainer = make_trainer(
+        Rows(), "algo.evolution.promotion_margin=2", "algo.evolution.gap_ratio=1e9"
+    )
+    trainer.iterate()
+    gene, log_std = trainer.model.gene, trainer.model.log_std
+    assert gene is not None
+    before = copy.deepcopy(trainer.model.state_dict())
+    moments = trainer.learner.optimizer.state[gene]["exp_avg"].clone()
+    fitness = torch.tensor([0.0, 3.0, 1.0, 2.0])  # of agent 1, and the leader's is 2
+    errors, ones = torch.full((4,), 0.1), torch.ones(4)
+    trainer.frames += 512
+    found = Fitness(fitness, errors, 10 * ones, ones.bool())
+    trainer.evolve(Snapshot({}, {}, found, {}))
+    assert trainer.evolution.lineage.ids == [0, 3, 2, 1]
+    order = [0, 3, 2, 1]
+    assert torch.equal(gene, before["gene"][order]) and not torch.equal(gene, before["gene"])
+    assert torch.equal(log_std, before["log_std"][order])
+    assert torch.equal(trainer.learner.optimizer.state[gene]["exp_avg"], moments[order])
+    assert torch.equal(trainer.model.mean_head.weight, before["mean_head.weight"])
+    assert trainer.population_row()["population/promotions"] == 1.0
+    other = make_trainer(Rows(), "algo.evolution.promotion_margin=2")
+    other.load_state_dict(trainer.state_dict())
+    assert other.evolution.lineage.ids == [0, 3, 2, 1]
+    assert other.population_row()["population/promotions"] == 1.0
 
 
 @pytest.mark.parametrize("rule", ["until_generation", "never"])

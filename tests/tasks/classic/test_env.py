@@ -134,7 +134,8 @@ def test_frame_skip_repeats_the_action_until_the_episode_ends(task: str):
     """Three steps in one, with the sum of their rewards; an end within them is the end."""
     single, triple = make(task, num_envs=64), make(task, "task.frame_skip=3", num_envs=64)
     assert triple.spec.control_dt_s == pytest.approx(3 * single.spec.control_dt_s)
-    single.reset(), triple.reset()
+    single.reset()
+    triple.reset()
     for action in random_actions(single, 30):
         state, reward = triple.state, torch.zeros(64)
         is_over = torch.zeros(64, dtype=torch.bool)
