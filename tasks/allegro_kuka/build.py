@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict
+from typing import Any
 
 import torch
 
@@ -10,8 +10,9 @@ from epo.envs import VecEnv
 from tasks.allegro_kuka import objects, randomization
 from tasks.allegro_kuka.config import AllegroKukaCfg, randomized
 from tasks.allegro_kuka.draws import RandomDraws
+from tasks.allegro_kuka.simulator import Simulator
 from tasks.allegro_kuka.task import AllegroKuka
-from tasks.engines.simulator import Simulator, Worlds
+from tasks.allegro_kuka.worlds import Worlds
 
 
 def build(
@@ -26,7 +27,7 @@ def build(
     scales = objects.object_scales(cfg.objects.sets, cfg.objects.randomize_dimensions)
     scale = objects.deal(scales, num_envs, num_agents, cfg.same_shapes_per_block)
     worlds = randomization.draw_worlds(cfg, objects.half_size(scale), seed, device)
-    sim = SIMULATORS[engine_cfg.name](cfg, engine_cfg, worlds, device)
+    sim = make_sim(cfg, engine_cfg, worlds, device)
     generator = torch.Generator(device).manual_seed(seed)
     draws = RandomDraws(cfg, worlds.object_half_size, sim.joint_lower, sim.joint_upper, generator)
     true_size = worlds.object_half_size if "object_size" in randomized(cfg) else None
@@ -35,30 +36,12 @@ def build(
     return AllegroKuka(cfg, sim, nominal, draws, engine_cfg.name, true_size, disturbances)
 
 
-def _mujoco(
+def make_sim(
     cfg: AllegroKukaCfg, engine_cfg: Any, worlds: Worlds, device: torch.device
 ) -> Simulator:
+    """Build the worlds on the engine."""
+    from tasks.allegro_kuka.robot_worlds import RobotWorlds
     from tasks.allegro_kuka.scene import task_scene
-    from tasks.engines.mujoco import MujocoSimulator
 
-    model, layout, substeps = task_scene(cfg, engine_cfg.physics)
-    return MujocoSimulator(
-        model, layout, worlds, substeps=substeps, num_threads=engine_cfg.num_threads
-    )
-
-
-def _mujoco_warp(
-    cfg: AllegroKukaCfg, engine_cfg: Any, worlds: Worlds, device: torch.device
-) -> Simulator:
-    from tasks.allegro_kuka.scene import task_scene
-    from tasks.engines.mujoco_warp import MujocoWarpSimulator
-
-    model, layout, substeps = task_scene(cfg, engine_cfg.physics)
-    return MujocoWarpSimulator(model, layout, worlds, engine_cfg, device, substeps=substeps)
-
-
-SIMULATORS: Dict[str, Callable[..., Simulator]] = {
-    "mujoco": _mujoco,
-    "mujoco_warp": _mujoco_warp,
-}
-"""Builders of the physics, by the name of the engine."""
+    model, layout = task_scene(cfg, engine_cfg.physics)
+    return RobotWorlds(model, layout, worlds, engine_cfg, device)

@@ -8,9 +8,10 @@ from tasks import ranges
 from tasks.allegro_kuka import config
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.allegro_kuka.engine import Engine, MujocoEngine
+from tasks.allegro_kuka.physics import PHYSICS_PRESETS
 from tasks.clock import Clock
 from tasks.engines import config as engines
-from tasks.errors import refuse
+from tasks.errors import check_choice, refuse
 from tasks.family import Family
 from tasks.isaacgym.engine import IsaacGymEngine
 
@@ -49,6 +50,8 @@ class AllegroKukaFamily(Family):
         """Refuse impossible settings of the task, of the engine, and of the two together."""
         config.check(cfg)
         engines.check(engine_cfg)
+        if hasattr(engine_cfg, "physics"):
+            check_choice("engine.physics", engine_cfg.physics, PHYSICS_PRESETS)
         engine(engine_cfg).check(cfg)
 
     def clock(self, cfg: AllegroKukaCfg, engine_cfg: Any) -> Optional[Clock]:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Union
 import torch
 from torch import Tensor
 
-from tasks.engines.simulator import Simulator
+from tasks.allegro_kuka.simulator import Simulator
 
 PALM_POINT = (0.0, -0.02, 0.16)
 """Palm centre in the frame of iiwa7_link_7, m."""

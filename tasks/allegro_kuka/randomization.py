@@ -17,7 +17,7 @@ from tasks.allegro_kuka.config import AllegroKukaCfg, randomized
 from tasks.allegro_kuka.episode import put
 from tasks.allegro_kuka.geometry import Rows
 from tasks.allegro_kuka.robot import JOINT_NAMES
-from tasks.engines.simulator import Worlds
+from tasks.allegro_kuka.worlds import Worlds
 
 _STATE = ("action_offset", "observation_offset", "delay", "age", "past")
 """Tensors of `Disturbances` that change."""

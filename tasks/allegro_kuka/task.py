@@ -25,8 +25,8 @@ from tasks.allegro_kuka.geometry import (
     site_points,
 )
 from tasks.allegro_kuka.randomization import Disturbances
+from tasks.allegro_kuka.simulator import Simulator
 from tasks.clock import clock_spread
-from tasks.engines.simulator import Simulator
 
 FLOOR_M = 0.1
 """An object centre below this height ends the episode, m."""
@@ -108,7 +108,6 @@ class AllegroKuka:
         is_delta = cfg.arm_action == "delta"
         self._arm_step_rad = cfg.arm_speed * sim.control_dt_s if is_delta else None
         self._all = torch.ones(sim.num_envs, dtype=torch.bool, device=self.device)
-        self._at_rest = torch.zeros(sim.num_envs, 6, device=self.device)
         self.targets = sim.joint_pos.clone()
         self.force = torch.zeros(sim.num_envs, 3, device=self.device)
         self.force_probability = torch.zeros(sim.num_envs, device=self.device)
@@ -344,7 +343,7 @@ class AllegroKuka:
         if self.disturbances is not None:
             self.disturbances.restart(rows, ended)
         sim.goal_pose.copy_(self.goal_pose)
-        sim.set_state(placed, joint_pos, joint_vel, object_pose, self._at_rest)
+        sim.set_state(placed, joint_pos, joint_vel, object_pose)
 
     def _first_observation(self, rows: Rows) -> Tensor:
         """Observe `rows` [M, O] with no reward; minima unset show their present value."""

@@ -77,8 +77,7 @@ class AllegroKukaScene:
         sim = self._env.sim
         pose = sim.object_pose.clone()
         pose[world, :3] = torch.tensor(position, device=pose.device)
-        rest = torch.zeros(sim.num_envs, 6, device=pose.device)
-        sim.set_state(self._only(world), sim.joint_pos.clone(), sim.joint_vel.clone(), pose, rest)
+        sim.set_state(self._only(world), sim.joint_pos.clone(), sim.joint_vel.clone(), pose)
 
     def terms(self, world: int) -> dict[str, float]:
         """Return the terms of the last reward."""

@@ -1,11 +1,20 @@
 """How many contacts and constraint rows the GPU engine makes room for."""
 
+# pyright: reportAttributeAccessIssue=false
+# MuJoCo's compiled modules come without type stubs.
+
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from tasks.engines.config import MujocoWarpCfg
-from tasks.engines.layout import Layout
+
+CONTACTS_PER_GEOM = 4
+MOST_CONTACTS = 64
+ROWS_PER_CONTACT = 4
+"""Of the estimate: four corners of a box, a friction cone of three dimensions or a little more."""
 
 
 class Capacity(NamedTuple):
@@ -23,23 +32,20 @@ class Capacity(NamedTuple):
         """Return the size of the shared buffer; a few worlds may all be busy at once."""
         return num_envs * self.contacts + 1024
 
-
-_ROOM = {1: Capacity(24, 224), 2: Capacity(32, 256)}
-"""By number of arms.
-
-Measured with MuJoCo on CPUs, 256 worlds x 300 control steps per task, random actions, after every
-physics step. One arm: at most 125 rows in a world, at most 6.1 contacts on average over the
-worlds at one moment (192 and 6.1 when all 947 boxes start 2 cm above the table). Two arms: 155
-and 6.8; with the movable partition 164 and 10.7. A scripted grasp needs 44 rows and 4.4
-contacts. The room is at least 1.5 times the most rows of the tasks and 3 times the contacts.
-"""
-_BUCKET_ROWS = 320
-"""With the bucket, which may be put down right on the hand: at most 272 rows in 654 such worlds."""
+    def chosen(self, cfg: MujocoWarpCfg) -> Capacity:
+        """Return the room with what the user set."""
+        return Capacity(cfg.max_contacts or self.contacts, cfg.max_constraints or self.constraints)
 
 
-def capacity(layout: Layout, cfg: MujocoWarpCfg) -> Capacity:
-    """Return the room of a scene, or what the user set."""
-    contacts, constraints = _ROOM[layout.num_arms]
-    if layout.goal_collides:
-        constraints = max(constraints, _BUCKET_ROWS)
-    return Capacity(cfg.max_contacts or contacts, cfg.max_constraints or constraints)
+def estimate(mj: Any) -> Capacity:
+    """Guess the room of a `mujoco.MjModel`; the engine counts and says where it is too small.
+
+    Every geom that can touch something does so with four contacts, and all limits, frictions and
+    equalities hold at once.
+    """
+    num = int(np.count_nonzero((mj.geom_contype | mj.geom_conaffinity) != 0))
+    contacts = min(CONTACTS_PER_GEOM * num, MOST_CONTACTS)
+    limits = np.count_nonzero(mj.jnt_limited) + np.count_nonzero(mj.tendon_limited)
+    frictions = np.count_nonzero(mj.dof_frictionloss) + np.count_nonzero(mj.tendon_frictionloss)
+    rows = int(limits + frictions + 6 * mj.neq + ROWS_PER_CONTACT * contacts)
+    return Capacity(max(contacts, 1), max(rows, 1))

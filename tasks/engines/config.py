@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from tasks.errors import check_choice, refuse
 
@@ -18,7 +18,8 @@ class MujocoCfg:
     num_threads: int = 0
     """Physics threads; 0 = the cores granted to this process."""
     physics: str = "settled"
-    """`settled`: 2 substeps of 1/120 s, hand gains 8/1; `parity`: 4 of 1/240 s, gains 40/5."""
+    """Of the Allegro-Kuka tasks: `settled`, 2 substeps of 1/120 s, hand gains 8/1; `parity`, 4 of
+    1/240 s, gains 40/5."""
 
 
 @dataclass
@@ -83,8 +84,6 @@ class Engine(NamedTuple):
     way_out: str
 
 
-PHYSICS = ("settled", "parity")
-"""Choices of `engine.physics`, see `allegro_kuka/physics.py`."""
 ENGINES: Dict[str, Engine] = {
     "mujoco": Engine(("cpu",), "mujoco", "pip install 'epo[mujoco]'"),
     "mujoco_warp": Engine(
@@ -95,19 +94,23 @@ ENGINES: Dict[str, Engine] = {
     ),
 }
 """What there is for `engine=<name>`."""
+MUJOCO = ("mujoco", "mujoco_warp")
+"""Engines that run any MuJoCo model."""
 AUTO = {"cuda": "mujoco_warp", "cpu": "mujoco"}
 """What `engine=auto` means, by the kind of device."""
 
 
-def check(cfg: Any) -> None:
+def check(cfg: Any, engines: Iterable[str] = ENGINES) -> None:
     """Refuse impossible values.
+
+    Args:
+        cfg: an engine schema, filled.
+        engines: what the task can run on.
 
     Raises:
         ValueError: naming the setting, its value and the way out.
     """
-    check_choice("engine.name", cfg.name, ("auto", *ENGINES))
-    if isinstance(cfg, (MujocoCfg, MujocoWarpCfg)):
-        check_choice("engine.physics", cfg.physics, PHYSICS)
+    check_choice("engine.name", cfg.name, ("auto", *engines))
     for name in ("num_threads", "max_contacts", "max_constraints", "solver_iterations"):
         if getattr(cfg, name, 0) < 0:
             refuse(f"engine.{name}", getattr(cfg, name), "use 0 (automatic) or more")

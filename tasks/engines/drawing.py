@@ -116,9 +116,10 @@ class WorldRenderer:
         world: gives model and data of a world, of its own and ready to draw.
         camera: name of a camera.
         points: [P, 3] what must be in view beside the model's shapes, m.
-        halo_m: radius of a halo around the geom `goal`, m; 0: none.
+        halo_m: radius of a halo, m; 0: none.
         width: of the picture, pixels.
         height: of the picture, pixels.
+        halo_geom: what the halo is around.
 
     Raises:
         ValueError: if OpenGL cannot draw here.
@@ -132,11 +133,13 @@ class WorldRenderer:
         halo_m: float,
         width: int,
         height: int,
+        halo_geom: str = "goal",
     ) -> None:
-        self._world, self._halo_m = world, halo_m
+        self._world, self._halo_m, self._halo_geom = world, halo_m, halo_geom
         model, _ = world(0)
         home = mujoco.MjData(model)
-        mujoco.mj_resetDataKeyframe(model, home, model.key("home").id)
+        if model.nkey:
+            mujoco.mj_resetDataKeyframe(model, home, 0)
         mujoco.mj_forward(model, home)
         self._camera = model.camera(camera).id
         axes = home.cam_xmat[self._camera].reshape(3, 3)
@@ -149,7 +152,7 @@ class WorldRenderer:
         """Draw world `index` as it is now: [height, width, 3] uint8."""
         model, data = self._world(index)
         data.cam_xpos[self._camera] = self._eye
-        halo = Halo(data.geom("goal").xpos, self._halo_m) if self._halo_m else None
+        halo = Halo(data.geom(self._halo_geom).xpos, self._halo_m) if self._halo_m else None
         return self._canvas.draw(model, data, self._camera, halo)
 
     def close(self) -> None:

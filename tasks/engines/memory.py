@@ -17,12 +17,14 @@ import mujoco
 import torch
 
 from tasks.engines.capacity import Capacity
-from tasks.engines.simulator import Worlds
+from tasks.engines.simulator import Fields
 from tasks.errors import refuse
 
 _GIB = 2**30
 _ROUND = 64
 """Suggested numbers of worlds are multiples of this."""
+_UNDERIVED = ("geom_friction", "actuator_gainprm", "actuator_biasprm", "geom_rgba")
+"""Fields that no other constant of a model follows from."""
 
 
 class Need(NamedTuple):
@@ -59,39 +61,37 @@ def free_bytes(device: torch.device) -> int | None:
     return int(lines["MemAvailable"].split()[0]) * 1024
 
 
-def own_fields(worlds: Worlds) -> list[str]:
-    """List the fields of `mujoco.MjModel` that every world has for itself."""
-    names = ["geom_size", "geom_rbound", "geom_aabb", "body_mass", "body_inertia"]
-    names += ["body_subtreemass", "body_invweight0", "dof_invweight0"]
-    if worlds.object_friction is not None:
-        names.append("geom_friction")
-    if worlds.stiffness is not None:
-        names.append("actuator_gainprm")
-    if worlds.stiffness is not None or worlds.damping is not None:
-        names.append("actuator_biasprm")
-    return names
+def own_fields(fields: Fields) -> list[str]:
+    """List the fields of `mujoco.MjModel` that every world has for itself: given and derived."""
+    names = dict.fromkeys(fields)
+    if "geom_size" in fields:
+        names.update(dict.fromkeys(("geom_rbound", "geom_aabb")))
+    if any(name not in (*_UNDERIVED, "geom_size") for name in fields):
+        inertial = ("body_subtreemass", "body_invweight0", "dof_invweight0")
+        names.update(dict.fromkeys(inertial))
+    return list(names)
 
 
-def mujoco_need(model: mujoco.MjModel, worlds: Worlds) -> Need:
+def mujoco_need(model: mujoco.MjModel, fields: Fields) -> Need:
     """Return the need of the engine on CPU threads: float64 rows and float32 tensors."""
     state = mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_INTEGRATION)
     # Two states: without a second one the measured size is not explained.
-    doubles = 2 * state + model.nsensordata + _num_values(model, worlds)
+    doubles = 2 * state + model.nsensordata + _num_values(model, fields)
     floats = model.nq + model.nv + model.nsensordata + model.nu + 14
     return Need(0, 8 * doubles + 4 * floats)
 
 
-def mujoco_warp_need(model: mujoco.MjModel, worlds: Worlds, room: Capacity) -> Need:
+def mujoco_warp_need(model: mujoco.MjModel, fields: Fields, room: Capacity) -> Need:
     """Return the need of the GPU engine: its state, its own model fields and solver scratch."""
     one, two = (_data_bytes(model, num_envs, room) for num_envs in (1, 2))
     # The Newton solver's Hessian, padded to tiles, and five values per constraint row.
     padded = -(-(model.nv + 1) // 16) * 16
     scratch = 4 * padded**2 + 20 * room.constraints + 8 * model.nv + 4 * padded
-    return Need(2 * one - two, two - one + 4 * _num_values(model, worlds) + scratch)
+    return Need(2 * one - two, two - one + 4 * _num_values(model, fields) + scratch)
 
 
-def _num_values(model: mujoco.MjModel, worlds: Worlds) -> int:
-    return sum(getattr(model, name).size for name in own_fields(worlds))
+def _num_values(model: mujoco.MjModel, fields: Fields) -> int:
+    return sum(getattr(model, name).size for name in own_fields(fields))
 
 
 def _data_bytes(model: mujoco.MjModel, num_envs: int, room: Capacity) -> int:

@@ -16,17 +16,26 @@ import warp as wp
 from torch import Tensor
 
 from tasks.engines import warp_setup
-from tasks.engines.capacity import capacity
 from tasks.engines.config import MujocoWarpCfg
-from tasks.engines.layout import Layout
 from tasks.engines.memory import check_memory, mujoco_warp_need
-from tasks.engines.simulator import Worlds, check_shapes
+from tasks.engines.model import Model
+from tasks.engines.simulator import Fields, check_fields
 from tasks.engines.warp_counters import Counters
 from tasks.engines.warp_graph import Replay, torch_stream
-from tasks.engines.warp_kernels import addresses, judge, overwrite
+from tasks.engines.warp_kernels import judge, overwrite
 from tasks.engines.warp_worlds import make_worlds
 
 _NO_SENSORS = int(mjw.DisableBit.SENSOR)
+_LIGHT = (mjw.kinematics, mjw.com_pos, mjw.com_vel, mjw.sensor_pos, mjw.sensor_vel)
+"""Stages after which kinematic sensors describe a state."""
+_KINEMATIC = {
+    getattr(mujoco.mjtSensor, f"mjSENS_{name}").value
+    for name in (
+        *("JOINTPOS", "JOINTVEL", "BALLQUAT", "BALLANGVEL", "FRAMEPOS", "FRAMEQUAT", "FRAMEXAXIS"),
+        *("FRAMEYAXIS", "FRAMEZAXIS", "FRAMELINVEL", "FRAMEANGVEL", "VELOCIMETER", "GYRO"),
+    )
+}
+"""Types of sensors that need no other stage."""
 
 
 class MujocoWarpSimulator:
@@ -42,87 +51,69 @@ class MujocoWarpSimulator:
 
     def __init__(
         self,
-        model: mujoco.MjModel,
-        layout: Layout,
-        worlds: Worlds,
+        model: Model,
+        num_envs: int,
+        fields: Fields | None,
         cfg: MujocoWarpCfg,
         device: torch.device,
-        *,
-        substeps: int,
     ) -> None:
-        """Allocate the worlds, all in the model's home keyframe.
+        """Allocate the worlds, all at home.
 
         Args:
-            model: compiled scene; copied, not changed.
-            layout: addresses of the scene's parts.
-            worlds: what differs between the N worlds.
+            model: what is simulated.
+            num_envs: N.
+            fields: what differs between the worlds; None: nothing.
             cfg: settings of the engine.
             device: where the tensors live.
-            substeps: physics steps per control step.
 
         Raises:
-            ValueError: if a tensor of `worlds` has another shape, or N worlds do not fit.
+            ValueError: if a field has another shape, or N worlds do not fit.
         """
-        check_shapes(worlds, len(layout.joint_names))
-        self.num_envs, self.num_arms = len(worlds.object_half_size), layout.num_arms
-        self.control_dt_s = substeps * model.opt.timestep
+        fields = fields or {}
+        check_fields(model, num_envs, fields)
+        self.model, self.num_envs = model, num_envs
+        self.control_dt_s = model.control_dt_s
         self.versions = {
             "mujoco": mujoco.__version__,
             "mujoco_warp": mjw.__version__,
             "warp": wp.__version__,
         }
-        self.joint_names = layout.joint_names
-        self._layout, self._substeps, self._host_model = layout, substeps, copy.copy(model)
+        self._mj = copy.copy(model.mj)
         if cfg.solver_iterations:
-            option = self._host_model.opt
-            option.iterations = min(option.iterations, cfg.solver_iterations)
+            self._mj.opt.iterations = min(self._mj.opt.iterations, cfg.solver_iterations)
         self._warp_device = warp_setup.start(device, cfg.kernel_cache)
         self.device = torch.device(wp.device_to_torch(self._warp_device))
-        room = capacity(layout, cfg)
-        check_memory(self.num_envs, mujoco_warp_need(model, worlds, room), self.device)
+        room = model.capacity.chosen(cfg)
+        check_memory(num_envs, mujoco_warp_need(model.mj, fields, room), self.device)
         with wp.ScopedDevice(self._warp_device):
-            self._model, self._data, self._fields = make_worlds(
-                self._host_model, layout, worlds, room
-            )
-        self.object_mass = worlds.object_mass.to(self.device, torch.float32, copy=True)
+            self._model, self._data, self._fields = make_worlds(self._mj, num_envs, fields, room)
         self.counters = Counters(room, self.device)
+        self._needs_all = needs_dynamics(self._mj)
         self._bind()
         self._capture(cfg.graph)
 
     def step(self) -> None:
-        """Advance every world by one control step under `ctrl` and `object_force`."""
+        """Advance every world by one control step under `ctrl`, `force` and `mocap`."""
         self._advance()
         self.counters.poll()
 
-    def set_state(
-        self,
-        mask: Tensor,
-        joint_pos: Tensor,
-        joint_vel: Tensor,
-        object_pose: Tensor,
-        object_vel: Tensor,
-    ) -> None:
-        """Overwrite the state of the worlds in `mask` and refresh the read members.
+    def set_state(self, mask: Tensor, qpos: Tensor, qvel: Tensor) -> None:
+        """Overwrite the state of the worlds in `mask` and refresh the members that are read.
 
         Args:
             mask: [N] bool, worlds to change; the others keep their state bit for bit.
-            joint_pos: [N, 23 A] rad.
-            joint_vel: [N, 23 A] rad/s.
-            object_pose: [N, 7] m, wxyz.
-            object_vel: [N, 6] linear m/s and angular rad/s, world frame.
+            qpos: [N, nq] float32.
+            qvel: [N, nv] float32.
         """
-        given = (joint_pos, joint_vel, object_pose, object_vel)
         data = self._data
         wp.launch(
             overwrite,
             dim=self.num_envs,
             inputs=[
-                self._addresses,
                 wp.from_torch(mask, wp.bool, return_ctype=True),
-                *(wp.from_torch(value, wp.float32, return_ctype=True) for value in given),
-                self._wall_start,
+                *(wp.from_torch(value, wp.float32, return_ctype=True) for value in (qpos, qvel)),
             ],
-            outputs=[data.qpos, data.qvel, data.qacc_warmstart],
+            outputs=[data.qpos, data.qvel, data.qacc_warmstart, data.act],
             device=self._warp_device,
             stream=torch_stream(self._warp_device),
         )
@@ -159,17 +150,16 @@ class MujocoWarpSimulator:
 
     def world(self, index: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """Return one world as its own model and data, ready to render; waits for the device."""
-        model = copy.copy(self._host_model)
+        model = copy.copy(self._mj)
         for name, value in self._fields.items():
             field = getattr(model, name)
             field[:] = value[index].cpu().numpy().reshape(field.shape)
         data = mujoco.MjData(model)
         state = {name: value[index].cpu().numpy() for name, value in self._state.items()}
-        for name in ("qpos", "qvel", "qacc_warmstart", "ctrl"):
-            getattr(data, name)[:] = state[name]
-        data.xfrc_applied[self._layout.object_body] = state["object_force"]
-        goal = self._layout.goal_mocap
-        data.mocap_pos[goal], data.mocap_quat[goal] = np.split(state["goal_pose"], [3])
+        data.mocap_pos[:], data.mocap_quat[:] = np.split(state.pop("mocap"), [3], axis=1)
+        data.xfrc_applied[self.model.body(*self.model.pushed)] = state.pop("force")
+        for name, value in state.items():
+            getattr(data, name)[:] = value
         mujoco.mj_forward(model, data)
         return model, data
 
@@ -181,39 +171,30 @@ class MujocoWarpSimulator:
             self.__dict__.pop(name, None)
 
     def _bind(self) -> None:
-        """Name the parts of the physics' arrays; only limits and guard are tensors of our own."""
-        layout, data, model = self._layout, self._data, self._host_model
-        limits = np.array([model.joint(name).range for name in layout.joint_names])
-        self.joint_lower, self.joint_upper = self._tensor(limits.T)
-        # The task writes a goal as one tensor; the physics gets both of its parts.
-        goals = self._tensor(np.zeros((self.num_envs, model.nmocap, 7)))
-        data.mocap_pos = wp.from_torch(goals[..., :3], dtype=wp.vec3)
-        data.mocap_quat = wp.from_torch(goals[..., 3:], dtype=wp.quat)
-        qpos, qvel = wp.to_torch(data.qpos), wp.to_torch(data.qvel)
-        self.goal_pose, self.ctrl = goals[:, layout.goal_mocap], wp.to_torch(data.ctrl)
-        self.object_force = wp.to_torch(data.xfrc_applied)[:, layout.object_body]
-        self.joint_pos, self.joint_vel = qpos[:, layout.joint_qpos], qvel[:, layout.joint_dof]
-        self.object_pose, self.wall_pose = qpos[:, layout.object_qpos], qpos[:, layout.wall_qpos]
-        self.site_pos = self._site_view(layout.site_pos)
-        self.site_quat = self._site_view(layout.site_quat)
-        self.site_linvel = self._site_view(layout.site_linvel)
-        self.site_angvel = self._site_view(layout.site_angvel)
+        """Name the parts of the physics' arrays; only the guard is a tensor of our own."""
+        data, model = self._data, self.model
+        # The task writes a pose as one tensor; the physics gets both of its parts.
+        self.mocap = self._tensor(np.zeros((self.num_envs, self._mj.nmocap, 7)))
+        if self._mj.nmocap:
+            data.mocap_pos = wp.from_torch(self.mocap[..., :3], dtype=wp.vec3)
+            data.mocap_quat = wp.from_torch(self.mocap[..., 3:], dtype=wp.quat)
+        self.qpos, self.qvel = wp.to_torch(data.qpos), wp.to_torch(data.qvel)
+        self.sensors, self.ctrl = wp.to_torch(data.sensordata), wp.to_torch(data.ctrl)
+        self.force = wp.to_torch(data.xfrc_applied)[:, model.body(*model.pushed)]
+        self.home_qpos = self._tensor(model.start()["qpos"])
         self.bad = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         self._state = {
-            "qpos": qpos,
-            "qvel": qvel,
+            "qpos": self.qpos,
+            "qvel": self.qvel,
             "qacc_warmstart": wp.to_torch(data.qacc_warmstart),
             "ctrl": self.ctrl,
-            "object_force": self.object_force,
-            "goal_pose": self.goal_pose,
+            "force": self.force,
+            "mocap": self.mocap,
         }
-        wall_start = self._tensor(model.key_qpos[layout.home_key][layout.wall_qpos])
-        self._wall_start, self._addresses = wp.from_torch(wall_start), addresses(layout)
-
-    def _site_view(self, block: slice) -> Tensor:
-        """Return one quantity of all sites, [N, S, 3 or 4]."""
-        sensors = wp.to_torch(self._data.sensordata)
-        return sensors[:, block].unflatten(1, (self._layout.num_sites, -1))
+        if self._mj.na:
+            self._state["act"] = wp.to_torch(data.act)
+        watched = [model.dof(name).start for name in model.watched]
+        self._watched = wp.array(watched, dtype=int, device=self._warp_device)
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
@@ -234,10 +215,8 @@ class MujocoWarpSimulator:
         self._refresh()
 
     def _go_home(self) -> None:
-        """Put robots and objects at the home keyframe, at rest."""
-        model, key = self._host_model, self._layout.home_key
-        goal = np.r_[model.key_mpos[key], model.key_mquat[key]]
-        home = {"qpos": model.key_qpos[key], "ctrl": model.key_ctrl[key], "goal_pose": goal}
+        """Put everything where the model begins."""
+        home = self.model.start()
         for name, value in self._state.items():
             value.copy_(self._tensor(home.get(name, np.zeros(1))))
 
@@ -245,7 +224,7 @@ class MujocoWarpSimulator:
         """Launch all of a control step; sensors are for its end only."""
         option = self._model.opt
         option.disableflags |= _NO_SENSORS
-        for _ in range(self._substeps):
+        for _ in range(self.model.substeps):
             mjw.step(self._model, self._data)
         option.disableflags &= ~_NO_SENSORS
         self._run_light(is_step=True)
@@ -256,11 +235,16 @@ class MujocoWarpSimulator:
     def _run_light(self, is_step: bool) -> None:
         """Launch what the read members need of a state: kinematics, velocities, sensors, guard."""
         model, data = self._model, self._data
-        for stage in (mjw.kinematics, mjw.com_pos, mjw.com_vel, mjw.sensor_pos, mjw.sensor_vel):
+        for stage in (mjw.forward,) if self._needs_all else _LIGHT:
             stage(model, data)
         wp.launch(
             judge,
             dim=self.num_envs,
-            inputs=[self._layout.object_dof.start, is_step, data.qpos, data.qvel],
+            inputs=[self._watched, is_step, data.qpos, data.qvel],
             outputs=[data.overflow, wp.from_torch(self.bad), wp.from_torch(self.counters.totals)],
         )
+
+
+def needs_dynamics(mj: mujoco.MjModel) -> bool:
+    """Tell whether a sensor needs more than kinematics and velocities, as touch does."""
+    return not {int(kind) for kind in mj.sensor_type} <= _KINEMATIC

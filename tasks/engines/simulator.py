@@ -1,124 +1,109 @@
-"""The simulator contract: N worlds of one robot-and-object model, engine unseen."""
+"""The simulator contract: N worlds of one MuJoCo model, engine unseen."""
+
+# pyright: reportAttributeAccessIssue=false
+# MuJoCo's compiled modules come without type stubs.
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple, Optional, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
+import mujoco
+import numpy as np
 import torch
 from torch import Tensor
 
+from tasks.engines.model import Model
 
-class Worlds(NamedTuple):
-    """What differs between the worlds, fixed for the life of a simulator.
+MAX_SPEED_M_S = 20.0
+MAX_SPIN_RAD_S = 100.0
+"""Beyond these a watched body is an accident: boxes under random actions stay below 11 m/s."""
 
-    Attributes:
-        object_half_size: [N, 3] half edges of the box, m.
-        object_mass: [N] kg; the inertia is that of a solid box.
-        object_friction: [N] sliding friction of the object, the model's if None.
-        stiffness: [N, 23 A] factor of every drive's stiffness, 1 if None.
-        damping: [N, 23 A] factor of every drive's damping, 1 if None.
-    """
-
-    object_half_size: Tensor
-    object_mass: Tensor
-    object_friction: Optional[Tensor] = None
-    stiffness: Optional[Tensor] = None
-    damping: Optional[Tensor] = None
-
-
-def check_shapes(worlds: Worlds, num_joints: int) -> None:
-    """Refuse tensors whose shapes do not fit each other or the model.
-
-    Raises:
-        ValueError: naming the tensor, its shape and the right one.
-    """
-    num_envs = len(worlds.object_half_size)
-    width = {"object_half_size": (3,), "stiffness": (num_joints,), "damping": (num_joints,)}
-    for name, value in worlds._asdict().items():
-        shape = (num_envs, *width.get(name, ()))
-        if value is not None and tuple(value.shape) != shape:
-            raise ValueError(f"{name} has shape {tuple(value.shape)}, give {shape}")
+Fields = Mapping[str, np.ndarray]
+"""What differs between the worlds: field of `mujoco.MjModel` -> its values [N, ...]."""
 
 
 class Simulator(Protocol):
-    """N worlds of one compiled model; A arms of 23 joints, S = 1 + A + 4 A sites.
+    """N worlds of one compiled model.
 
-    All tensors are float32 on `device`, world frame, quaternions wxyz. Sites are in the
-    order object, palm link of each arm (body iiwa7_link_7), then the fingertip links of
-    arm 0 (index, middle, ring, thumb) and of arm 1. Read members are current after
-    `step`, `set_state` and `load_state_dict`, and are overwritten by the next of them.
+    All tensors are float32 on `device`; the model says where its parts are in them. Members that
+    are read are current after `step`, `set_state` and `load_state_dict`, and are overwritten by the
+    next of them.
 
     Attributes:
-        joint_lower, joint_upper: [23 A] joint limits, rad.
-        joint_pos, joint_vel: [N, 23 A] rad, rad/s.
-        object_pose: [N, 7] position m, quaternion wxyz.
-        site_pos, site_quat, site_linvel, site_angvel: [N, S, 3 or 4] m, wxyz, m/s, rad/s.
-        ctrl: [N, 23 A] joint position targets, rad; written by the task.
-        object_force: [N, 6] force N and torque N m on the object at its centre of mass,
-            world frame, held until rewritten; written by the task.
-        goal_pose: [N, 7] pose of the goal: a marker that touches nothing, or a bucket; written
-            by the task.
-        wall_pose: [N, 7] pose of the movable wall, [N, 0] in scenes without one.
-        object_mass: [N] kg.
-        bad: [N] bool, the world left the physically sensible range (non-finite state, object
-            faster than 20 m/s or 100 rad/s) in the last `step`.
+        model: what is simulated.
         control_dt_s: duration of one `step`, s.
+        qpos, qvel: [N, nq], [N, nv] positions and velocities as MuJoCo orders them.
+        sensors: [N, S] all sensors of the model, for the present state.
+        ctrl: [N, nu] controls; written by the task.
+        force: [N, F, 6] force N and torque N m on every pushed body at its centre of mass, world
+            frame, held until rewritten; written by the task.
+        mocap: [N, M, 7] poses of the mocap bodies, m and wxyz; written by the task.
+        home_qpos: [nq] what worlds begin with, in the engine's own precision.
+        bad: [N] bool, the state is not finite, or a watched body is faster than `MAX_SPEED_M_S` or
+            turns faster than `MAX_SPIN_RAD_S`.
     """
 
+    model: Model
     num_envs: int
-    num_arms: int
     device: torch.device
     control_dt_s: float
-    versions: Dict[str, str]
-    joint_lower: Tensor
-    joint_upper: Tensor
-    joint_pos: Tensor
-    joint_vel: Tensor
-    object_pose: Tensor
-    site_pos: Tensor
-    site_quat: Tensor
-    site_linvel: Tensor
-    site_angvel: Tensor
+    versions: dict[str, str]
+    qpos: Tensor
+    qvel: Tensor
+    sensors: Tensor
     ctrl: Tensor
-    object_force: Tensor
-    goal_pose: Tensor
-    wall_pose: Tensor
-    object_mass: Tensor
+    force: Tensor
+    mocap: Tensor
+    home_qpos: Tensor
     bad: Tensor
 
     def step(self) -> None:
-        """Advance every world by one control step under `ctrl` and `object_force`."""
+        """Advance every world by one control step under `ctrl`, `force` and `mocap`."""
         ...
 
-    def set_state(
-        self,
-        mask: Tensor,
-        joint_pos: Tensor,
-        joint_vel: Tensor,
-        object_pose: Tensor,
-        object_vel: Tensor,
-    ) -> None:
-        """Overwrite the state of the worlds in `mask` and refresh the read members.
+    def set_state(self, mask: Tensor, qpos: Tensor, qvel: Tensor) -> None:
+        """Overwrite the state of the worlds in `mask` and refresh the members that are read.
 
-        A movable wall of these worlds goes back to where it starts, at rest.
+        Warm starts and activations of these worlds are cleared.
 
         Args:
             mask: [N] bool, worlds to change; the others keep their state bit for bit.
-            joint_pos: [N, 23 A] rad.
-            joint_vel: [N, 23 A] rad/s.
-            object_pose: [N, 7] m, wxyz.
-            object_vel: [N, 6] linear m/s and angular rad/s, world frame.
+            qpos: [N, nq], of the type of `home_qpos`.
+            qvel: [N, nv] likewise; a free joint's is linear in the world, angular in its body.
         """
         ...
 
-    def state_dict(self) -> Dict[str, Any]:
+    def load(self) -> dict[str, Tensor]:
+        """Count `contacts` [N] and constraint `rows` [N]."""
+        ...
+
+    def world(self, index: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """Return one world as a model and data of its own, ready to render."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
         """Full physics state, warm starts included; plain types and tensors."""
         ...
 
-    def load_state_dict(self, state: Dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
         ...
 
     def close(self) -> None:
         """Free threads and device memory."""
         ...
+
+
+def check_fields(model: Model, num_envs: int, fields: Fields) -> None:
+    """Refuse fields that the model does not have, or that have another shape.
+
+    Raises:
+        ValueError: naming the field, its shape and the right one.
+    """
+    for name, values in fields.items():
+        own = getattr(model.mj, name, None)
+        if not isinstance(own, np.ndarray):
+            raise ValueError(f"{name} is no field of mujoco.MjModel, such as body_mass")
+        if values.shape != (num_envs, *own.shape):
+            raise ValueError(f"{name} has shape {values.shape}, give {(num_envs, *own.shape)}")

@@ -9,80 +9,40 @@ from __future__ import annotations
 import warp as wp
 from mujoco_warp import OverflowType
 
-from tasks.engines.layout import Layout
-from tasks.engines.mujoco import MAX_OBJECT_SPEED_M_S, MAX_OBJECT_SPIN_RAD_S
+from tasks.engines.simulator import MAX_SPEED_M_S, MAX_SPIN_RAD_S
 
 _CONTACTS_LOST = int(OverflowType.BROADPHASE | OverflowType.NARROWPHASE | OverflowType.CCD)
 _ROWS_LOST = int(OverflowType.NEFC | OverflowType.NJMAX_NNZ)
-_MAX_SPEED_SQUARED = wp.constant(float(MAX_OBJECT_SPEED_M_S) ** 2)
-_MAX_SPIN_SQUARED = wp.constant(float(MAX_OBJECT_SPIN_RAD_S) ** 2)
-
-
-@wp.struct
-class Addresses:
-    """First element of each part of a world's state; a wall of width 0 is none."""
-
-    joint_qpos: int
-    joint_dof: int
-    object_qpos: int
-    object_dof: int
-    wall_qpos: int
-    wall_dof: int
-    wall_width: int
-
-
-def addresses(layout: Layout) -> Addresses:
-    """Return the addresses of a layout's parts to kernels."""
-    at = Addresses()
-    at.joint_qpos, at.joint_dof = layout.joint_qpos.start, layout.joint_dof.start
-    at.object_qpos, at.object_dof = layout.object_qpos.start, layout.object_dof.start
-    at.wall_qpos, at.wall_dof = layout.wall_qpos.start, layout.wall_dof.start
-    at.wall_width = layout.wall_qpos.stop - layout.wall_qpos.start
-    return at
+_MAX_SPEED_SQUARED = wp.constant(float(MAX_SPEED_M_S) ** 2)
+_MAX_SPIN_SQUARED = wp.constant(float(MAX_SPIN_RAD_S) ** 2)
 
 
 @wp.kernel(enable_backward=False)
 def overwrite(
-    at: Addresses,
     mask: wp.array(dtype=wp.bool),
-    joint_pos: wp.array2d(dtype=float),
-    joint_vel: wp.array2d(dtype=float),
-    object_pose: wp.array2d(dtype=float),
-    object_vel: wp.array2d(dtype=float),
-    wall_start: wp.array(dtype=float),
+    new_qpos: wp.array2d(dtype=float),
+    new_qvel: wp.array2d(dtype=float),
     qpos: wp.array2d(dtype=float),
     qvel: wp.array2d(dtype=float),
     warmstart: wp.array2d(dtype=float),
+    activation: wp.array2d(dtype=float),
 ):
-    """Return the worlds in `mask` a new state; one thread per world, arguments as `set_state`."""
+    """Return the worlds in `mask` a new state; one thread per world."""
     world = wp.tid()
     if not mask[world]:
         return
-    for i in range(joint_pos.shape[1]):
-        qpos[world, at.joint_qpos + i] = joint_pos[world, i]
-        qvel[world, at.joint_dof + i] = joint_vel[world, i]
-    for i in range(7):
-        qpos[world, at.object_qpos + i] = object_pose[world, i]
-    # The free joint holds its angular velocity in the body frame.
-    w = object_pose[world, 3]
-    axis = -wp.vec3(object_pose[world, 4], object_pose[world, 5], object_pose[world, 6])
-    spin = wp.vec3(object_vel[world, 3], object_vel[world, 4], object_vel[world, 5])
-    twice = 2.0 * wp.cross(axis, spin)
-    spin = spin + w * twice + wp.cross(axis, twice)
-    for i in range(3):
-        qvel[world, at.object_dof + i] = object_vel[world, i]
-        qvel[world, at.object_dof + 3 + i] = spin[i]
-    for i in range(at.wall_width):
-        qpos[world, at.wall_qpos + i] = wall_start[i]
-        if i < 6:
-            qvel[world, at.wall_dof + i] = 0.0
-    for i in range(warmstart.shape[1]):
+    for i in range(qpos.shape[1]):
+        qpos[world, i] = new_qpos[world, i]
+    for i in range(qvel.shape[1]):
+        qvel[world, i] = new_qvel[world, i]
         warmstart[world, i] = 0.0
+    for i in range(activation.shape[1]):
+        activation[world, i] = 0.0
 
 
 @wp.kernel(enable_backward=False)
 def judge(
-    object_dof: int,
+    watched: wp.array(dtype=int),
     is_step: bool,
     qpos: wp.array2d(dtype=float),
     qvel: wp.array2d(dtype=float),
@@ -92,7 +52,8 @@ def judge(
 ):
     """Return which worlds are bad; after a step count them and what full buffers lost.
 
-    `counters` are those of `Counters.totals`; `overflow`, MuJoCo Warp's flags, is cleared.
+    `watched` are first degrees of freedom of free joints, `counters` those of `Counters.totals`;
+    `overflow`, MuJoCo Warp's flags, is cleared.
     """
     world = wp.tid()
     # A sum is finite only if every term is, and NaN fails every comparison.
@@ -101,14 +62,13 @@ def judge(
         total += qpos[world, i]
     for i in range(qvel.shape[1]):
         total += qvel[world, i]
-    i = object_dof
-    speed = wp.vec3(qvel[world, i], qvel[world, i + 1], qvel[world, i + 2])
-    spin = wp.vec3(qvel[world, i + 3], qvel[world, i + 4], qvel[world, i + 5])
-    is_good = (
-        wp.isfinite(total)
-        and wp.length_sq(speed) <= _MAX_SPEED_SQUARED
-        and wp.length_sq(spin) <= _MAX_SPIN_SQUARED
-    )
+    is_good = wp.isfinite(total)
+    for k in range(watched.shape[0]):
+        i = watched[k]
+        speed = wp.vec3(qvel[world, i], qvel[world, i + 1], qvel[world, i + 2])
+        spin = wp.vec3(qvel[world, i + 3], qvel[world, i + 4], qvel[world, i + 5])
+        is_slow = wp.length_sq(speed) <= _MAX_SPEED_SQUARED
+        is_good = is_good and is_slow and wp.length_sq(spin) <= _MAX_SPIN_SQUARED
     bad[world] = not is_good
     if is_step:
         lost = overflow[world]

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 import torch
 from torch import Tensor
 
 from tasks.allegro_kuka.objects import mass
 from tasks.allegro_kuka.physics import PhysicsCfg
-from tasks.allegro_kuka.scene import build_scene
-from tasks.engines.config import MujocoWarpCfg
-from tasks.engines.mujoco import MujocoSimulator
-from tasks.engines.simulator import Worlds
+from tasks.allegro_kuka.robot_worlds import RobotWorlds
+from tasks.allegro_kuka.scene import build_scene, engine_model
+from tasks.allegro_kuka.worlds import Worlds
+from tasks.engines.config import MujocoCfg, MujocoWarpCfg
 
-if TYPE_CHECKING:
-    from tasks.engines.mujoco_warp import MujocoWarpSimulator
+
+def robots(
+    worlds: Worlds,
+    engine: Any,
+    num_arms: int = 1,
+    goal: str = "box",
+    wall: str = "none",
+    physics: Optional[PhysicsCfg] = None,
+    device: str = "cpu",
+) -> RobotWorlds:
+    """Make worlds that differ as `worlds` says, on the engine of a filled schema."""
+    physics = physics or PhysicsCfg()
+    mj, layout = build_scene(num_arms, goal, physics, wall)
+    model = engine_model(mj, layout, physics.substeps)
+    return RobotWorlds(model, layout, worlds, engine, torch.device(device))
 
 
 def worlds(
@@ -26,17 +39,10 @@ def worlds(
     num_threads: int = 2,
     goal: str = "box",
     wall: str = "none",
-) -> MujocoSimulator:
+) -> RobotWorlds:
     """Make one world per row of `half_size` [N, 3] m, robots at home, boxes above the table."""
-    physics = physics or PhysicsCfg()
-    model, layout = build_scene(num_arms, goal, physics, wall)
-    return MujocoSimulator(
-        model,
-        layout,
-        Worlds(half_size, mass(half_size), friction),
-        substeps=physics.substeps,
-        num_threads=num_threads,
-    )
+    drawn = Worlds(half_size, mass(half_size), friction)
+    return robots(drawn, MujocoCfg(num_threads=num_threads), num_arms, goal, wall, physics)
 
 
 def warp_worlds(
@@ -46,16 +52,7 @@ def warp_worlds(
     wall: str = "none",
     device: str = "cpu",
     **settings: Any,
-) -> MujocoWarpSimulator:
+) -> RobotWorlds:
     """Make the same worlds on the GPU engine; `settings` are those of `MujocoWarpCfg`."""
-    from tasks.engines.mujoco_warp import MujocoWarpSimulator
-
-    model, layout = build_scene(num_arms, goal, PhysicsCfg(), wall)
-    return MujocoWarpSimulator(
-        model,
-        layout,
-        Worlds(half_size, mass(half_size)),
-        MujocoWarpCfg(**settings),
-        torch.device(device),
-        substeps=PhysicsCfg().substeps,
-    )
+    drawn = Worlds(half_size, mass(half_size))
+    return robots(drawn, MujocoWarpCfg(**settings), num_arms, goal, wall, device=device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 import torch
@@ -69,10 +69,12 @@ class StillSim:
         joint_pos: Tensor,
         joint_vel: Tensor,
         object_pose: Tensor,
-        object_vel: Tensor,
+        object_vel: Optional[Tensor] = None,
     ) -> None:
         """Take over the state of the worlds in `mask`."""
         column = mask[:, None]
+        if object_vel is None:
+            object_vel = torch.zeros(self.num_envs, 6, device=self.device)
         self.joint_pos.copy_(torch.where(column, joint_pos, self.joint_pos))
         self.joint_vel.copy_(torch.where(column, joint_vel, self.joint_vel))
         for member, velocity in (
@@ -182,7 +184,7 @@ class GoldenSim(StillSim):
         self.object_pose[:, :3], self.object_pose[:, 3:] = self.site_pos[:, 0], self.site_quat[:, 0]
         self.t += 1
 
-    def set_state(self, mask, joint_pos, joint_vel, object_pose, object_vel) -> None:
+    def set_state(self, mask, joint_pos, joint_vel, object_pose, object_vel=None) -> None:
         """Note what is placed where, and do so."""
         super().set_state(mask, joint_pos, joint_vel, object_pose, object_vel)
         self.placed = {"mask": mask.clone(), "object_pose": self.object_pose.clone()}

@@ -15,7 +15,7 @@ from torch import Tensor
 from tasks.allegro_kuka.physics import PHYSICS_PRESETS
 from tasks.allegro_kuka.resets import TABLE_TOP_M
 from tasks.allegro_kuka.robot import AT_OBJECT_ARM, AT_OBJECT_HAND
-from tasks.engines.mujoco import MujocoSimulator
+from tasks.allegro_kuka.robot_worlds import RobotWorlds
 from tests.tasks.worlds import worlds
 
 # Arm set-points of the grasp, rad: above the object, around it, 0.2 m up.
@@ -72,7 +72,7 @@ def hand_plan(step: int, dt_s: float) -> Tensor:
     return OPEN + share * (CLOSED - OPEN)
 
 
-def arm_target(sim: MujocoSimulator, step: int) -> Tensor:
+def arm_target(sim: RobotWorlds, step: int) -> Tensor:
     """Feed-forward of the drive's damping (kv/kp = 0.125 s) and feedback against swing."""
     wanted, speed = arm_plan(step, sim.control_dt_s)
     target = wanted + 0.125 * speed + torch.zeros(sim.num_envs, 1)
@@ -82,7 +82,7 @@ def arm_target(sim: MujocoSimulator, step: int) -> Tensor:
     return previous + (target - previous).clamp(-MAX_STEP_RAD, MAX_STEP_RAD)
 
 
-def in_palm(sim: MujocoSimulator) -> Tensor:
+def in_palm(sim: RobotWorlds) -> Tensor:
     """Object position in the frame of the palm link, [N, 3] m."""
     w, xyz = sim.site_quat[:, 1, :1], -sim.site_quat[:, 1, 1:]
     offset = sim.site_pos[:, 0] - sim.site_pos[:, 1]
@@ -90,7 +90,7 @@ def in_palm(sim: MujocoSimulator) -> Tensor:
     return offset + w * twice + torch.linalg.cross(xyz, twice)
 
 
-def place(sim: MujocoSimulator, half: Tensor, seed: int) -> None:
+def place(sim: RobotWorlds, half: Tensor, seed: int) -> None:
     """Put the hand above the objects, which are up to 1 cm and 0.2 rad off."""
     generator = torch.Generator().manual_seed(seed)
     offset = 2 * torch.rand(sim.num_envs, 3, generator=generator) - 1
@@ -105,7 +105,7 @@ def place(sim: MujocoSimulator, half: Tensor, seed: int) -> None:
     sim.set_state(everywhere, start, torch.zeros_like(start), pose, torch.zeros(sim.num_envs, 6))
 
 
-def grasp(sim: MujocoSimulator, half: Tensor, seed: int) -> Outcome:
+def grasp(sim: RobotWorlds, half: Tensor, seed: int) -> Outcome:
     place(sim, half, seed)
     begin = sim.object_pose[:, 2].clone()
     before_hold = DESCEND + WAIT + CLOSE + RAISE + SETTLE

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tasks.allegro_kuka import build
+from tasks.allegro_kuka.worlds import Worlds
 from tasks.engines.config import MujocoCfg
-from tasks.engines.simulator import Worlds
 from tests.meta import META, NoUploads, allow_meta, meta_tensors
 from tests.tasks.allegro_kuka.doubles import CFG, StillSim, task_cfg
 
@@ -27,7 +27,7 @@ def _meta_sim(cfg: Any, engine_cfg: Any, worlds: Worlds, device: torch.device) -
 
 @pytest.fixture(autouse=True)
 def on_meta(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(build.SIMULATORS, "meta", _meta_sim)
+    monkeypatch.setattr(build, "make_sim", _meta_sim)
     allow_meta(monkeypatch)
 
 

@@ -43,8 +43,8 @@ def at_home(num_arms, goal="box", **physics):
 
 
 def task_at_home(name):
-    model, layout, _ = task_scene(task_cfg(name), "settled")
-    return model, layout, reset_home(model, layout)
+    model, layout = task_scene(task_cfg(name), "settled")
+    return model.mj, layout, reset_home(model.mj, layout)
 
 
 def reset_home(model, layout):

@@ -14,7 +14,7 @@ from tasks import registry
 from tasks.allegro_kuka.objects import half_size, object_scales
 from tasks.allegro_kuka.resets import TABLE_TOP_M
 from tasks.engines.config import MujocoCfg
-from tasks.engines.mujoco import MAX_OBJECT_SPEED_M_S
+from tasks.engines.simulator import MAX_SPEED_M_S
 from tests.tasks.allegro_kuka.doubles import task_cfg
 from tests.tasks.worlds import worlds
 
@@ -68,7 +68,7 @@ def test_random_actions_keep_every_object_sane(num_arms, steps):
     sim = worlds(half, num_arms, num_threads=0)
     bad, fastest, finite = shake(sim, half, steps, is_delta=num_arms == 1, seed=0)
     assert finite
-    assert fastest <= MAX_OBJECT_SPEED_M_S
+    assert fastest <= MAX_SPEED_M_S
     # Flicked thin plates spin faster than 100 rad/s in about 1 of 947 worlds x 5 s.
     assert bad.sum() <= 4
     # Every flagged world was repaired by its reset.

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tasks.engines.simulator import Simulator
+from tasks.allegro_kuka.simulator import Simulator
 
 STATES = ("joint_pos", "joint_vel", "object_pose", "bad")
 SITES = ("site_pos", "site_quat", "site_linvel", "site_angvel")

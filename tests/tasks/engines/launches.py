@@ -13,10 +13,10 @@ from typing import Any, Dict, Set, Tuple
 import torch
 import warp as wp
 
+from tasks.allegro_kuka.robot_worlds import RobotWorlds
 from tasks.allegro_kuka.scene import task_scene
+from tasks.allegro_kuka.worlds import Worlds
 from tasks.engines.config import MujocoWarpCfg
-from tasks.engines.mujoco_warp import MujocoWarpSimulator
-from tasks.engines.simulator import Worlds
 from tests.tasks.allegro_kuka.doubles import task_cfg
 from tests.tasks.engines.driving import everywhere
 
@@ -64,12 +64,8 @@ def launches_of(task: str, patch: Any) -> Launches:
     """Write down what a simulation of `task` launches: set-up, a step, a reset."""
     launches = Launches(patch)
     cfg = task_cfg(task)
-    model, layout, substeps = task_scene(cfg, "settled")
+    model, layout = task_scene(cfg, "settled")
     worlds = Worlds(torch.full((NUM_ENVS, 3), 0.025), torch.full((NUM_ENVS,), 0.05))
-    sim = MujocoWarpSimulator(
-        model, layout, worlds, MujocoWarpCfg(graph=False), torch.device("cpu"), substeps=substeps
-    )
-    sim.set_state(
-        everywhere(sim), sim.joint_pos, sim.joint_vel, sim.object_pose, torch.zeros(NUM_ENVS, 6)
-    )
+    sim = RobotWorlds(model, layout, worlds, MujocoWarpCfg(graph=False), torch.device("cpu"))
+    sim.set_state(everywhere(sim), sim.joint_pos, sim.joint_vel, sim.object_pose)
     return launches

@@ -14,12 +14,9 @@ pytest.importorskip("mujoco_warp", minversion="4.0")
 import torch
 
 from tasks.allegro_kuka.objects import mass
-from tasks.allegro_kuka.scene import build_scene
-from tasks.engines.config import MujocoWarpCfg
+from tasks.allegro_kuka.worlds import Worlds, model_fields
+from tasks.engines.config import MujocoCfg, MujocoWarpCfg
 from tasks.engines.memory import own_fields
-from tasks.engines.mujoco import MujocoSimulator
-from tasks.engines.mujoco_warp import MujocoWarpSimulator
-from tasks.engines.simulator import Worlds
 from tests.tasks.allegro_kuka.test_grasp import BOXES, grasp
 from tests.tasks.engines.driving import (
     DEVICES,
@@ -29,7 +26,7 @@ from tests.tasks.engines.driving import (
     on_table,
     random_half_size,
 )
-from tests.tasks.worlds import warp_worlds
+from tests.tasks.worlds import robots, warp_worlds
 
 # Largest differences of the median and the worst world after so many control steps: joints (rad)
 # and object (m, and components of its quaternion). Measured: medians of 1e-7, maxima below 1e-5,
@@ -51,11 +48,10 @@ def random_worlds(half, num_joints):
 
 
 def both_engines(worlds, num_arms=1, goal="box", wall="none", device="cpu"):
-    model, layout = build_scene(num_arms, goal, wall=wall)
     # As many solver iterations as on the CPU: what remains is rounding.
     cfg = MujocoWarpCfg(solver_iterations=0)
-    ours = MujocoWarpSimulator(model, layout, worlds, cfg, torch.device(device), substeps=2)
-    return ours, MujocoSimulator(model, layout, worlds, substeps=2, num_threads=2)
+    ours = robots(worlds, cfg, num_arms, goal, wall, device=device)
+    return ours, robots(worlds, MujocoCfg(num_threads=2), num_arms, goal, wall)
 
 
 def difference(ours, theirs, name):
@@ -108,7 +104,7 @@ def test_worlds_have_the_same_model_fields(device):
     assert torch.equal(ours.object_mass.cpu(), theirs.object_mass)
     for i in range(4):
         (model, _), (expected, _) = ours.world(i), theirs.world(i)
-        for name in own_fields(worlds):
+        for name in own_fields(model_fields(model, ours.layout, worlds)):
             values = [getattr(m, name) for m in (model, expected)]
             # invweight comes from float32 factorisations.
             np.testing.assert_allclose(*values, rtol=2e-5, atol=1e-9, err_msg=name)
@@ -141,7 +137,7 @@ def test_free_boxes_move_alike_under_random_forces(device):
 def test_scripted_grasp_holds_with_the_engines_own_settings(device):
     half = torch.tensor(BOXES).repeat_interleave(4, dim=0) / 2
     sim = warp_worlds(half, device=device)
-    outcome = grasp(sim, half, seed=0)  # pyright: ignore[reportArgumentType]
+    outcome = grasp(sim, half, seed=0)
     # As on the CPU, where the rise is .198-.222 m and the drift at most 8.5 mm.
     assert outcome.height.min() > 0.19 and outcome.height.max() < 0.24
     assert outcome.lowest.min() > 0.15

@@ -15,15 +15,14 @@ import torch
 import warp as wp
 
 from tasks.allegro_kuka.objects import mass
-from tasks.allegro_kuka.scene import build_scene
+from tasks.allegro_kuka.scene import build_scene, capacity
+from tasks.allegro_kuka.worlds import Worlds, model_fields
 from tasks.engines import memory
-from tasks.engines.capacity import Capacity, capacity
+from tasks.engines.capacity import Capacity
 from tasks.engines.config import MujocoWarpCfg
 from tasks.engines.memory import Need, check_memory, free_bytes, mujoco_warp_need
-from tasks.engines.mujoco_warp import MujocoWarpSimulator
-from tasks.engines.simulator import Worlds
 from tests.tasks.engines.driving import random_half_size
-from tests.tasks.worlds import warp_worlds, worlds
+from tests.tasks.worlds import robots, warp_worlds, worlds
 
 CUDA = torch.device("cuda:0")
 GIB = 2**30
@@ -68,21 +67,22 @@ def test_need_of_the_gpu_engine_is_what_it_allocates(
         ones = torch.ones(num_envs, joints)
         worlds = Worlds(half, mass(half), ones[:, 0], ones, ones)
     cfg = MujocoWarpCfg(graph=False)
-    need = mujoco_warp_need(model, worlds, capacity(layout, cfg))
+    fields = model_fields(model, layout, worlds)
+    need = mujoco_warp_need(model, fields, capacity(layout))
 
     gc.collect()  # What others leave behind would be freed in the midst of it.
     allocations = Allocations(monkeypatch)
-    sim = MujocoWarpSimulator(model, layout, worlds, cfg, torch.device("cpu"), substeps=2)
+    sim = robots(worlds, cfg, num_arms, goal, wall)
     sim.step()
     assert need.fixed + num_envs * need.per_world == pytest.approx(allocations.peak, rel=0.1)
 
 
 def test_need_grows_with_the_room_for_contacts_and_rows():
-    model, _ = build_scene(1, "box")
+    model, layout = build_scene(1, "box")
     half = random_half_size(2)
-    worlds = Worlds(half, mass(half))
+    fields = model_fields(model, layout, Worlds(half, mass(half)))
     small, rows, contacts = (
-        mujoco_warp_need(model, worlds, Capacity(*room))
+        mujoco_warp_need(model, fields, Capacity(*room))
         for room in ((24, 128), (24, 256), (48, 128))
     )
     # Each row: 32 (padded) Jacobian entries and more; each contact: 9 + 3 + 5 + 5 floats and more.
@@ -94,7 +94,7 @@ RESIDENT = """
 import mmap, torch
 from tasks.allegro_kuka.scene import build_scene
 from tasks.engines.memory import mujoco_need
-from tasks.engines.simulator import Worlds
+from tasks.allegro_kuka.worlds import Worlds, model_fields
 from tests.tasks.worlds import worlds
 
 def resident():
@@ -103,7 +103,8 @@ def resident():
 
 half, kept = torch.full((4096, 3), 0.025), [worlds(torch.full((8, 3), 0.025))]
 for arms in (1, 2):
-    need = mujoco_need(build_scene(arms, "box")[0], Worlds(half, half[:, 0]))
+    model, layout = build_scene(arms, "box")
+    need = mujoco_need(model, model_fields(model, layout, Worlds(half, half[:, 0])))
     before = resident()
     kept.append(worlds(half, arms))
     print((need.fixed + len(half) * need.per_world) / (resident() - before))

@@ -20,11 +20,12 @@ import torch
 
 from tasks.allegro_kuka.objects import mass as box_mass
 from tasks.allegro_kuka.physics import PhysicsCfg
-from tasks.allegro_kuka.scene import build_scene, scene_spec
-from tasks.engines.mujoco import MujocoSimulator
-from tasks.engines.simulator import Worlds
+from tasks.allegro_kuka.robot_worlds import RobotWorlds
+from tasks.allegro_kuka.scene import build_scene, engine_model, scene_spec
+from tasks.allegro_kuka.worlds import Worlds
+from tasks.engines.config import MujocoCfg
 from tests.tasks.engines.driving import everywhere, on_table
-from tests.tasks.worlds import worlds
+from tests.tasks.worlds import robots, worlds
 
 MIRRORS = ("joint_pos", "joint_vel", "object_pose", "bad")
 SITES = ("site_pos", "site_quat", "site_linvel", "site_angvel")
@@ -84,9 +85,8 @@ def test_members_have_the_shapes_of_the_contract():
 
 def randomized_worlds(half, **factors):
     """Make one world per row of `half` [N, 3] m; `factors` are further members of `Worlds`."""
-    model, layout = build_scene(1, "box")
     drawn = Worlds(half, factors.pop("object_mass", box_mass(half)), **factors)
-    return MujocoSimulator(model, layout, drawn, substeps=2, num_threads=2)
+    return robots(drawn, MujocoCfg(num_threads=2))
 
 
 def test_worlds_equal_separately_compiled_models():
@@ -187,7 +187,7 @@ def test_doubled_stiffness_halves_the_error_under_a_load():
     stiffness[1], stiffness[2, 6] = 2.0, 2.0
     sim = randomized_worlds(torch.full((3, 3), 0.025), stiffness=stiffness)
     sim.ctrl[:, 8] = 0.5  # an index finger, flexed to mid-range
-    load = sim._batch.bind("qfrc_applied")[:, sim._layout.joint_dof]
+    load = sim.sim._batch.bind("qfrc_applied")[:, sim.layout.joint_dof]
     load[:, 6], load[:, 8] = 1.0, 0.1  # N m, on the last joint of the arm and on the finger
     for _ in range(240):
         sim.step()
@@ -361,9 +361,8 @@ def test_state_of_another_size_is_refused():
 
 
 def test_wrong_object_shapes_are_refused():
-    model, layout = build_scene(1, "box")
     with pytest.raises(ValueError, match="object_mass"):
-        MujocoSimulator(model, layout, Worlds(random_half_size(2), torch.ones(3)), substeps=2)
+        robots(Worlds(random_half_size(2), torch.ones(3)), MujocoCfg())
 
 
 def test_world_shows_the_goal_and_the_object_of_one_world():
@@ -392,7 +391,7 @@ def test_substeps_divide_the_control_step():
 
 def test_close_frees_the_worlds_and_leaves_the_tensors_readable():
     sim = worlds(random_half_size(2))
-    rows = weakref.ref(sim._rows.sensors)
+    rows = weakref.ref(sim.sim._rows.sensors)
     sim.close()
     sim.close()
     gc.collect()
@@ -401,8 +400,10 @@ def test_close_frees_the_worlds_and_leaves_the_tensors_readable():
 
 
 def test_compiled_model_is_not_changed_by_the_engine():
-    model, layout = build_scene(1, "box")
+    mj, layout = build_scene(1, "box")
     half = random_half_size(2)
-    MujocoSimulator(model, layout, Worlds(half, box_mass(half)), substeps=2)
-    assert not model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_AUTORESET
-    np.testing.assert_allclose(model.geom("object").size, 0.025)
+    drawn = Worlds(half, box_mass(half))
+    model = engine_model(mj, layout, 2)
+    RobotWorlds(model, layout, drawn, MujocoCfg(), torch.device("cpu"))
+    assert not mj.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_AUTORESET
+    np.testing.assert_allclose(mj.geom("object").size, 0.025)

@@ -19,10 +19,10 @@ import torch
 from epo.cli.environment import CONFIG_DIR
 from tasks import registry
 from tasks.allegro_kuka.objects import mass as box_mass
-from tasks.allegro_kuka.scene import build_scene
+from tasks.allegro_kuka.robot_worlds import RobotWorlds
+from tasks.allegro_kuka.scene import build_scene, engine_model
+from tasks.allegro_kuka.worlds import Worlds
 from tasks.engines.config import MujocoWarpCfg
-from tasks.engines.mujoco_warp import MujocoWarpSimulator
-from tasks.engines.simulator import Worlds
 from tests.tasks.allegro_kuka.doubles import task_cfg
 from tests.tasks.engines.driving import (
     DEVICES,
@@ -35,7 +35,7 @@ from tests.tasks.engines.driving import (
     random_half_size,
     snapshot,
 )
-from tests.tasks.worlds import warp_worlds, worlds
+from tests.tasks.worlds import robots, warp_worlds, worlds
 
 CPU = torch.device("cpu")
 TASKS = sorted(path.stem for path in (CONFIG_DIR / "task").glob("AllegroKuka*.yaml"))
@@ -166,15 +166,15 @@ def test_reset_puts_the_movable_wall_back(device):
     sim = warp_worlds(random_half_size(2), 2, wall="partition", device=device)
     start = sim.wall_pose.clone()
     state = sim.state_dict()
-    wall = sim._layout.wall_qpos
+    wall = sim.layout.wall_qpos
     state["qpos"][:, wall] += torch.tensor([0.05, 0, 0, 0, 0, 0, 0], device=device)
-    state["qvel"][:, sim._layout.wall_dof] = 0.3
+    state["qvel"][:, sim.layout.wall_dof] = 0.3
     sim.load_state_dict(state)
     moved = sim.wall_pose.clone()
     mask = torch.tensor([True, False], device=device)
     sim.set_state(mask, *on_table(sim, random_half_size(2)))
     assert torch.equal(sim.wall_pose, torch.where(mask[:, None], start, moved))
-    speed = sim.state_dict()["qvel"][:, sim._layout.wall_dof]
+    speed = sim.state_dict()["qvel"][:, sim.layout.wall_dof]
     assert not speed[0].any() and torch.equal(speed[1], torch.full_like(speed[1], 0.3))
 
 
@@ -306,12 +306,12 @@ def test_world_shows_the_goal_and_the_object_of_one_world(device):
     for name in ("object", "goal"):
         np.testing.assert_allclose(model.geom(name).size, half[1].numpy(), rtol=1e-6)
     np.testing.assert_allclose(data.body("object").xpos, sim.object_pose[1, :3].cpu(), atol=1e-6)
-    np.testing.assert_allclose(data.qvel[sim._layout.joint_dof], sim.joint_vel[1].cpu())
+    np.testing.assert_allclose(data.qvel[sim.layout.joint_dof], sim.joint_vel[1].cpu())
 
 
 def test_close_frees_the_worlds_and_leaves_the_tensors_readable(device):
     sim = warp_worlds(random_half_size(2), device=device)
-    data = weakref.ref(sim._data)
+    data = weakref.ref(sim.sim._data)
     sim.close()
     sim.close()
     gc.collect()
@@ -320,20 +320,19 @@ def test_close_frees_the_worlds_and_leaves_the_tensors_readable(device):
 
 
 def test_compiled_model_is_not_changed_by_the_engine():
-    model, layout = build_scene(1, "box")
+    mj, layout = build_scene(1, "box")
     half = random_half_size(2)
-    before = model.opt.iterations
-    worlds = Worlds(half, box_mass(half))
-    MujocoWarpSimulator(model, layout, worlds, MujocoWarpCfg(), CPU, substeps=2)
-    assert model.opt.iterations == before
-    np.testing.assert_allclose(model.geom("object").size, 0.025)
+    before = mj.opt.iterations
+    drawn, model = Worlds(half, box_mass(half)), engine_model(mj, layout, 2)
+    RobotWorlds(model, layout, drawn, MujocoWarpCfg(), CPU)
+    assert mj.opt.iterations == before
+    np.testing.assert_allclose(mj.geom("object").size, 0.025)
 
 
 def test_wrong_object_shapes_are_refused():
-    model, layout = build_scene(1, "box")
     wrong = Worlds(random_half_size(2), torch.ones(3))
     with pytest.raises(ValueError, match="object_mass"):
-        MujocoWarpSimulator(model, layout, wrong, MujocoWarpCfg(), CPU, substeps=2)
+        robots(wrong, MujocoWarpCfg())
 
 
 @pytest.mark.parametrize("name", TASKS)

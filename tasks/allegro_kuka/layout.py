@@ -1,4 +1,4 @@
-"""Where the engines find the robot, the object and the sensors in a compiled model."""
+"""Where the robots, the object and the sensors are in a compiled scene."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layout:
-    """Addresses of one model's parts; an engine needs nothing else of the task."""
+    """Addresses of a scene's parts."""
 
     num_arms: int
     joint_names: tuple[str, ...]
