@@ -11,10 +11,11 @@ from typing import Dict, Iterable, List, Optional, Sequence
 
 from epo.cli.arguments import check_least, split
 from epo.cli.study import definition
+from epo.cli.study.archive import RUNS, VERSIONS, Archive, Entry, fingerprint
 from epo.cli.study.definition import StudyCfg
 from epo.cli.study.execution import Execution
 from epo.cli.study.figure import draw
-from epo.cli.study.outcome import read
+from epo.cli.study.outcome import Outcome, read
 from epo.cli.study.runs import Run, expand, is_finished
 from epo.cli.study.table import FIGURE, README, RESULTS, Provenance, write_readme, write_results
 from epo.config import ConfigError
@@ -34,6 +35,7 @@ USAGE = """usage: python -m epo study NAME [jobs=4] [seeds=5] [max_frames=N] [na
   name=value  any setting of `python train.py`, for all runs
 
 Runs that are finished in that folder are not run again, others continue at their last checkpoint.
+What the page needs of a finished run is kept in results/runs.jsonl: their folders may go.
 """
 
 
@@ -79,11 +81,15 @@ def main(arguments: Sequence[str]) -> None:
     folder = Path(options.results or f"docs/results/{stem}")
     extra = [argument for argument in others if "=" in argument]
     runs = expand(study, Path(options.runs or f"runs/study/{stem}"), extra)
-    failures = carry_out(study, runs, granted_cores() if options.jobs is None else options.jobs)
+    archive = Archive(folder / RUNS)
+    jobs = granted_cores() if options.jobs is None else options.jobs
+    failures = carry_out(study, runs, jobs, archive)
     command = " ".join(["python -m epo study", *(shlex.quote(word) for word in arguments)])
     finished = [run for run in runs if run.name not in failures]
-    source = Provenance(command, machine(finished), failures, reductions(full, study))
-    write_page(folder, study, finished, source)
+    entries = [kept(run, study, archive) for run in finished]
+    source = Provenance(command, machine(entries), failures, reductions(full, study))
+    write_page(folder, study, [entry.outcome for entry in entries], source)
+    archive.write()
     print(f"wrote {short_path(folder / README)}")
     if failures:
         sys.exit(1)
@@ -128,8 +134,10 @@ def _chosen(option: str, given: Optional[str], known: Iterable[str]) -> List[str
     return chosen
 
 
-def carry_out(study: StudyCfg, runs: Sequence[Run], num_jobs: int) -> Dict[str, str]:
-    """Run what is not finished yet, `num_jobs` at a time; none for 0.
+def carry_out(
+    study: StudyCfg, runs: Sequence[Run], num_jobs: int, archive: Archive
+) -> Dict[str, str]:
+    """Run what is neither in the archive nor finished on disk, `num_jobs` at a time; none for 0.
 
     Returns:
         Name of a run that is missing in the end -> why.
@@ -137,7 +145,7 @@ def carry_out(study: StudyCfg, runs: Sequence[Run], num_jobs: int) -> Dict[str, 
     Raises:
         SystemExit: after Ctrl-C or SIGTERM.
     """
-    todo = [run for run in runs if not is_finished(run)]
+    todo = [run for run in runs if not (archive.find(run) or is_finished(run))]
     print(f"{len(runs) - len(todo)} of {len(runs)} runs are finished already", flush=True)
     if not num_jobs:
         return {run.name: "not run yet" for run in todo}
@@ -148,16 +156,31 @@ def carry_out(study: StudyCfg, runs: Sequence[Run], num_jobs: int) -> Dict[str, 
     return execution.failures
 
 
-def write_page(folder: Path, study: StudyCfg, runs: Sequence[Run], source: Provenance) -> None:
+def kept(run: Run, study: StudyCfg, archive: Archive) -> Entry:
+    """Return the numbers of a finished run: of the archive, else of its folder, which joins it."""
+    entry = archive.find(run)
+    if entry is None:
+        try:
+            content = (run.folder.path / "versions.json").read_text(encoding="utf-8")
+            found = json.loads(content)
+            versions = {name: found[name] for name in VERSIONS}
+        except (OSError, ValueError, KeyError):
+            versions = {}
+        entry = archive.add(Entry(fingerprint(run.cfg), read(run, study), versions))
+    return entry
+
+
+def write_page(
+    folder: Path, study: StudyCfg, outcomes: Sequence[Outcome], source: Provenance
+) -> None:
     """Write README.md, results.csv and the figure from finished runs.
 
     Raises:
         ConfigError: if no run is finished, or the folder cannot be written.
     """
-    if not runs:
+    if not outcomes:
         why = next(iter(source.missing.values()))
         raise ConfigError("results", folder, f"no run is finished ({why}); there is nothing to say")
-    outcomes = [read(run, study) for run in runs]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_results(folder / RESULTS, study, outcomes)
@@ -185,16 +208,11 @@ def reductions(full: StudyCfg, study: StudyCfg) -> str:
     return ", ".join(found)
 
 
-def machine(runs: Sequence[Run]) -> str:
+def machine(entries: Sequence[Entry]) -> str:
     """Name the processors and the versions that runs had."""
     devices: Dict[str, None] = {}
     packages: Dict[str, None] = {}
-    for run in runs:
-        try:
-            content = (run.folder.path / "versions.json").read_text(encoding="utf-8")
-            versions = json.loads(content)
-        except (OSError, ValueError):
-            continue
+    for versions in (entry.versions for entry in entries if entry.versions):
         devices[f"{versions['device']}, {versions['cpu_cores_granted']} cores"] = None
         found = {"Python": versions["python"], "torch": versions["torch"]}
         found.update(versions["simulators"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,9 +38,38 @@ def test_finished_runs_are_never_run_again(tmp_path: Path, monkeypatch: pytest.M
         "README.md",
         "curves.png",
         "results.csv",
+        "runs.jsonl",
     ]
     assert (tmp_path / "page/curves.png").read_bytes().startswith(b"\x89PNG")
     assert "cpu: abacus, 1 cores; Python 3, torch 2" in (tmp_path / "page/README.md").read_text()
+
+
+def test_study_goes_on_without_the_folders_of_finished_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("matplotlib")
+    started: List[str] = []
+    monkeypatch.setattr(execution, "start", pretend(started, lambda run: 0.1 + run.seed / 3))
+    epo(["study", *arguments(tmp_path, "seeds=1")])
+    first = set((tmp_path / "page/results.csv").read_text().splitlines())
+    shutil.rmtree(tmp_path / "runs")
+    epo(["study", *arguments(tmp_path)])
+    assert started == NAMES
+    assert first < set((tmp_path / "page/results.csv").read_text().splitlines())
+    page = (tmp_path / "page/README.md").read_text()
+    shutil.rmtree(tmp_path / "runs")
+    epo(["study", *arguments(tmp_path)])
+    assert started == NAMES and (tmp_path / "page/README.md").read_text() == page
+    # Of other settings it knows nothing.
+    epo(["study", *arguments(tmp_path, "seeds=1", "algo.ppo.gamma=0.9", "jobs=1")])
+    assert started == [*NAMES, *NAMES[:2]]
+
+
+def test_damaged_archive_is_one_line(tmp_path: Path):
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page/runs.jsonl").write_text('{"settings": "x"}\n')
+    with pytest.raises(ConfigError, match=r"results=.*runs.jsonl: line 1 is damaged .*restore it"):
+        epo(["study", *arguments(tmp_path)])
 
 
 def test_smaller_study_calls_itself_a_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
