@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
+from epo.components import trainers
 from epo.config import AlgoCfg, ConfigError
 from epo.envs import EnvSpec
 from epo.models.actor_critic import ActorCritic
@@ -133,7 +134,7 @@ def load(path: Path, agent: Union[int, str], device: str, seed: Optional[int]) -
         way_out = f"{saved.folder.spec} is missing or damaged, which says what the task is; resume "
         raise ConfigError("checkpoint", path, way_out + "the run with this version to write it")
     algo = _algo(saved)
-    population = 1 if algo.trainer == "pbt" else int(saved.settings["num_agents"])
+    population = 1 if trainers.get(algo.trainer).saves_one else int(saved.settings["num_agents"])
     index = population - 1 if agent == "leader" else agent
     if not isinstance(index, int) or not 0 <= index < population:
         way_out = f"use leader, or an index from 0 to {population - 1}, the leader"

@@ -13,16 +13,13 @@ import os
 import shutil
 from functools import reduce
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Iterable, List, Optional, Sequence, Tuple
 
-from epo.components import CHOSEN
+from epo.components import TABLES, chosen, load, trainers
 from epo.config import AlgoCfg, Config, ConfigError
-from epo.config.batch import check_batch
+from epo.config.batch import num_agents_of
 from epo.config.devices import ALL, check_dealt, check_devices, check_here, envs_unit, num_ranks
 from epo.config.parts import check_parts
-from epo.config.pbt import check_pbt, is_files
-from epo.config.pql import check_pql
-from epo.config.rl_games import check_rl_games
 from epo.config.rules import CHOICES, RANGES
 from epo.world import find_world
 
@@ -32,8 +29,6 @@ ENVS_PER_CORE = 128
 """Environments per CPU core that keep an iteration of the published net under about 5 s."""
 LONGEST_NAME, LONGEST_PATH = 240, 3800
 """Bytes of the parts of a path, and of the whole: names of files inside are added to it."""
-SHARED_NETWORKS = ("ppo", "pbt")
-"""Values of `algo.trainer` whose networks are `epo.models.ActorCritic`."""
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
@@ -49,18 +44,6 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def check_known(setting: str, name: str, names: Sequence[str]) -> None:
-    """Refuse a component that nobody has registered.
-
-    Raises:
-        ConfigError: naming the nearest one, or how to bring one's own.
-    """
-    if name not in names:
-        known = f"choices: {', '.join(names)}; " if names else ""
-        way_out = f"unknown{did_you_mean(name, names)} ({known}one of your own: docs/extending.md)"
-        raise ConfigError(setting, name, way_out)
-
-
 def validate(cfg: Config) -> None:
     """Refuse a configuration that cannot run; `auto` values are left to `resolve`.
 
@@ -72,10 +55,9 @@ def validate(cfg: Config) -> None:
         if value not in options:
             hint = did_you_mean(str(value), options)
             raise ConfigError(name, value, f"unknown{hint} (choices: {', '.join(options)})")
-    for table in CHOSEN:
-        value = get(cfg, table.setting)
-        for name in [value] if isinstance(value, str) else value:
-            check_known(table.setting, name, table.names)
+    for table in TABLES:
+        for name in chosen(get(cfg, table.setting)):
+            table.check(name)
     for name, allowed in RANGES.items():
         value = get(cfg, name)
         way_out = allowed.complaint(value)
@@ -85,8 +67,8 @@ def validate(cfg: Config) -> None:
     _check_learning_rate(cfg.algo)
     check_parts(cfg)
     _check_population(cfg)
-    for check in TRAINER_CHECKS[cfg.algo.trainer]:
-        check(cfg)
+    for check in trainers.get(cfg.algo.trainer).checks:
+        load(check)(cfg)
     _check_device_name(cfg.device)
     check_devices(cfg)
     _check_networks(cfg)
@@ -131,7 +113,7 @@ def resolve(cfg: Config, devices: Sequence[str] = ("cuda", "cpu")) -> Tuple[Conf
         cfg.devices = num_here
         choices.append(f"devices={num_here} (all)")
     if cfg.num_agents == "auto":
-        cfg.num_agents = _num_agents(cfg)
+        cfg.num_agents = num_agents_of(cfg)
         choices.append(f"num_agents={cfg.num_agents} (auto: algo={cfg.algo.name})")
     if cfg.num_envs == "auto":
         cfg.num_envs, reason = _auto_num_envs(cfg, envs_unit(cfg, size))
@@ -162,7 +144,7 @@ def has_population(algo: AlgoCfg) -> bool:
     """Return whether more than one agent makes sense: SAPG's, EPO's, PBT's."""
     return (
         algo.num_agents > 1
-        or algo.trainer == "pbt"
+        or trainers.get(algo.trainer).has_population
         or algo.aggregation.mode != "none"
         or algo.evolution.enabled
     )
@@ -185,7 +167,7 @@ def _auto_num_envs(cfg: Config, unit: int) -> Tuple[int, str]:
 
 
 def _auto_precision(cfg: Config) -> str:
-    if cfg.algo.trainer not in SHARED_NETWORKS:
+    if trainers.get(cfg.algo.trainer).policy is not None:
         return "fp32"
     from epo.models.precision import supports_bf16
 
@@ -194,7 +176,7 @@ def _auto_precision(cfg: Config) -> str:
 
 def _check_networks(cfg: Config) -> None:
     """Refuse what only our actor-critic can do where another network trains."""
-    if cfg.algo.trainer in SHARED_NETWORKS:
+    if trainers.get(cfg.algo.trainer).policy is None:
         return
     if cfg.precision == "bf16":
         way_out = f"algo.trainer={cfg.algo.trainer} computes in float32; use precision=auto"
@@ -227,7 +209,7 @@ def _check_population(cfg: Config) -> None:
         value = get(cfg, name)
         if value != "auto" and (type(value) is not int or value < 1):
             raise ConfigError(name, value, "use a whole number of at least 1, or auto")
-    num_agents = _num_agents(cfg)
+    num_agents = num_agents_of(cfg)
     if num_agents > 1 and not has_population(cfg.algo):
         raise ConfigError(
             "num_agents",
@@ -242,10 +224,6 @@ def _check_population(cfg: Config) -> None:
             cfg.num_envs,
             f"{num_agents} agents need equal blocks of environments; use {nearest}",
         )
-
-
-def _check_batch(cfg: Config) -> None:
-    check_batch(cfg, _num_agents(cfg))
 
 
 def _check_device_name(device: str) -> None:
@@ -330,27 +308,12 @@ def _check_evolution(cfg: Config) -> None:
     from epo.population.settings import check
 
     try:
-        check(cfg.algo.evolution, _num_agents(cfg))
+        check(cfg.algo.evolution, num_agents_of(cfg))
     except ValueError as error:
         raise ValueError(f"algo.evolution.{error}") from error
-
-
-def _num_agents(cfg: Config) -> int:
-    """Return K, the algorithm's own number for `auto`."""
-    own = 1 if is_files(cfg.algo) else cfg.algo.num_agents
-    return own if cfg.num_agents == "auto" else cfg.num_agents
 
 
 def _num_cuda_devices() -> int:
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
-
-
-TRAINER_CHECKS: Dict[str, Tuple[Callable[[Config], None], ...]] = {
-    "ppo": (_check_batch,),
-    "pbt": (_check_batch, check_pbt),
-    "pql": (check_pql,),
-    "rl_games": (_check_batch, check_rl_games),
-}
-"""What must hold of the settings of each way of training."""

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 
-from epo.components import Table, advantages, quantities
+from epo.components import TABLES, Table, advantages, hooks, networks, own_settings, quantities
 from epo.learner.advantage import Estimate
 from epo.learner.gae import gae
 from epo.learner.hooks import UpdateHook
 from epo.learner.metrics import MetricMeans
+from epo.models.actor_critic import ActorCritic
 from epo.rollout.storage import Quantity
+from epo.runner.trainer import build_model
 from epo.validation import validate
 from tests.composed import composed
 from tests.learner.small_run import small_cfg, small_run
+
+
+@dataclass
+class WideCfg:
+    """Settings of a network."""
+
+    gain: float = 1.0
+
+
+@dataclass
+class OtherCfg:
+    """Other settings."""
 
 
 def test_table_imports_when_asked_and_keeps_names_of_its_own():
@@ -33,8 +49,9 @@ def test_table_imports_when_asked_and_keeps_names_of_its_own():
 @pytest.fixture
 def own(monkeypatch):
     """Let every test register what it likes."""
-    for table in (advantages, quantities):
+    for table in TABLES:
         monkeypatch.setattr(table, "_targets", dict(table._targets))
+        monkeypatch.setattr(table, "settings", dict(table.settings))
 
 
 def test_estimator_of_ones_own_is_what_the_update_learns_from(own):
@@ -80,3 +97,46 @@ def test_name_that_nobody_registered_is_refused_with_the_nearest():
     cfg = composed("task=ProbeReach", "algo=ppo", "algo.ppo.advantage=gea")
     with pytest.raises(ValueError, match=r"algo.ppo.advantage=gea: unknown; did you mean gae\?"):
         validate(cfg)
+
+
+def test_network_of_ones_own_is_built_with_its_settings(own):
+    class Wide(ActorCritic):
+        """A network that knows its settings."""
+
+        def __init__(self, *args, settings):
+            super().__init__(*args)
+            self.gain = settings.gain
+
+    networks.register("wide", Wide, settings=WideCfg)
+    cfg = small_cfg()
+    cfg.network.model, cfg.own = "wide", {"wide": {"gain": 3.0}}
+    model = build_model(cfg, small_run(small_cfg()).env, 2, seed=0)
+    assert isinstance(model, Wide)
+    assert model.gain == 3.0
+
+
+def test_two_components_of_one_name_with_settings_are_refused(own):
+    networks.register("mine", ActorCritic, settings=WideCfg)
+    advantages.register("mine", print, settings=OtherCfg)
+    with pytest.raises(ValueError, match="two components 'mine' have settings"):
+        own_settings()
+
+
+def test_hooks_of_ones_own_come_before_the_diagnostics_and_draw_from_their_own_stream(own):
+    seeds = {}
+
+    def hook(parts, name):
+        seeds[name] = parts.seed
+        return UpdateHook()
+
+    for name in ("one", "two"):
+        hooks.register(name, lambda parts, name=name: hook(parts, name))
+    cfg = small_cfg()
+    cfg.hooks = ["two", "one"]
+    found = small_run(cfg, num_agents=4).learner.hooks
+    assert [each.name for each in found] == ["two", "one", "diagnostics"]
+    first = dict(seeds)
+    cfg.hooks = ["one"]
+    small_run(cfg, num_agents=4)
+    assert seeds == first
+    assert first["one"] != first["two"]

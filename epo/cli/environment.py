@@ -12,7 +12,7 @@ from hydra.core.config_store import ConfigStore
 
 import epo.config
 from epo import program
-from epo.cli import compose
+from epo.cli import compose, plugins
 from epo.cli.guidance import before
 from epo.config import Config, ConfigError
 from epo.config.devices import num_ranks, rank_device
@@ -47,6 +47,21 @@ def register() -> None:
         say(f"warning: {failure}", is_error=True)
 
 
+def load_plugins(words: Sequence[str]) -> None:
+    """Import the modules that a command line names, and tell Hydra the settings that they bring.
+
+    Raises:
+        ConfigError: if one cannot be imported.
+    """
+    names = plugins.named(words)
+    if names:
+        plugins.import_all(names)
+        try:
+            epo.config.register(ConfigStore.instance())
+        except ValueError as error:
+            raise ConfigError(plugins.NAME, ", ".join(names), str(error)) from error
+
+
 def register_family(kind: str, target: str) -> None:
     """Make a family of tasks known, as `tasks.registry.register`, to Hydra too."""
     registry.register(kind, target)
@@ -73,6 +88,7 @@ def check(arguments: Sequence[str]) -> List[Config]:
     Raises:
         ConfigError: at the first mistake.
     """
+    load_plugins(arguments)
     # Before `validate`, which may import torch. The runs of a multirun are processes of their own.
     is_multirun = bool(compose.MULTIRUN_FLAGS & set(arguments))
     with _task_errors():

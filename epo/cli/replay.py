@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Sequence
 
 from epo.cli import compose, environment
 from epo.cli.overrides import merge, overrides
-from epo.cli.play.trust import check_trust
+from epo.cli.play.trust import check_plugins, check_trust
 from epo.config import Config, ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ with 0 where it ends well. HYDRA_FULL_ERROR=1 shows the traceback.
 """
 SETTINGS = (
     *("task", "engine", "algo", "guard", "num_agents", "num_envs", "seed", "device"),
-    *("precision", "compile", "search_path"),
+    *("precision", "compile", "search_path", "plugins"),
 )
 """What is taken over from the run."""
 
@@ -82,7 +82,10 @@ def configuration(failure: SavedFailure, given: Sequence[str]) -> Config:
     run_dir = str(failure.folder.parent.parent)
     if failure.uses_recording:
         # Nothing of the task is needed, so nothing of it is imported.
-        (cfg,) = compose.check(merge(overrides(saved), given), environment.CONFIG_DIR)
+        given = check_plugins(failure.settings, str(failure.folder), given)
+        words = merge(overrides(saved), given)
+        environment.load_plugins(words)
+        (cfg,) = compose.check(words, environment.CONFIG_DIR)
     else:
         given = check_trust(failure.settings, str(failure.folder), given)
         (cfg,) = environment.check(merge(overrides(saved), given))

@@ -28,6 +28,7 @@ def main(words: Sequence[str]) -> None:
     settle()
     environment.register()
     words = settled(words)
+    environment.load_plugins(words)
     if HELP_FLAGS & set(words):
         print(help_text(environment.CONFIG_DIR, words))
         return

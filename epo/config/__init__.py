@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 from omegaconf import MISSING, OmegaConf
 
+from epo.components import own_settings
 from epo.config.clip import ClipCfg
 from epo.config.cpo import AdversaryCfg, AwacCfg, CpoCfg
 from epo.config.diagnostics import DiagnosticsCfg, HealthCfg
@@ -64,6 +65,10 @@ class AlgoCfg:
     separate networks), `pql` (off-policy) or `rl_games` (its own PPO, to compare with)."""
     num_agents: int = 1
     """Agents when the top-level `num_agents` is `auto` (ppo 1, sapg 6, epo 64: AK)."""
+    hooks: List[str] = field(default_factory=list)
+    """Hooks of your own on the update, by name, in their order (docs/extending.md)."""
+    own: Dict[str, Any] = field(default_factory=dict)
+    """Settings of your own components: `algo.own.<component>.<setting>` (docs/extending.md)."""
     network: NetworkCfg = field(default_factory=NetworkCfg)
     normalizer: NormalizerCfg = field(default_factory=NormalizerCfg)
     ppo: PPOCfg = field(default_factory=PPOCfg)
@@ -114,6 +119,8 @@ class RecordCfg:
     """Show a world of the leader and one of the first agent on a page for a browser."""
     viewer_port: int = 8080
     """First port that is tried for that page, which answers this machine only."""
+    metrics: List[str] = field(default_factory=list)
+    """Metrics of your own, by name: further columns (docs/extending.md)."""
     health: HealthCfg = field(default_factory=HealthCfg)
     """When the health of the training is worth a warning."""
 
@@ -168,6 +175,8 @@ class Config:
     """Checkpoint to take the start weights from (networks and normalisers only)."""
     genes: Optional[str] = None
     """File of genes to begin with, from `python -m epo genes RUN export=all`: as many as agents."""
+    plugins: List[str] = field(default_factory=list)
+    """Modules of your own that register components (docs/extending.md): their code runs."""
     search_path: List[str] = field(default_factory=list)
     """Folders (or `pkg://package`) with yaml files of your own, laid out as `cfg/`:
     `task/<name>.yaml` and so on. `--config-dir=<folder>` and `hydra.searchpath=[<folder>]` set
@@ -182,6 +191,7 @@ def register(store: Any) -> None:
     """Put the schemas into `store` (a Hydra ConfigStore) under the names used in `cfg/`."""
     store.store(name="base_config", node=Config)
     algo = OmegaConf.structured(AlgoCfg)
+    algo.own = {name: OmegaConf.structured(cls) for name, cls in own_settings().items()}
     OmegaConf.set_struct(algo.rl_games.overrides, False)  # takes any name
     store.store(group="algo", name="base", node=algo)
     store.store(group="record", name="base", node=RecordCfg)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Tuple
 
 from epo.config import AggregationCfg, AlgoCfg, Config, ConfigError
+from epo.config.pbt import is_files
 
 
 def num_copies(num_agents: int, cfg: AggregationCfg) -> int:
@@ -32,6 +33,17 @@ def nearest_divisors(number: int, wanted: int) -> Tuple[int, ...]:
     below = max(d for d in divisors if d <= wanted)
     above = [d for d in divisors if d > wanted]
     return (below, min(above)) if above else (below,)
+
+
+def num_agents_of(cfg: Config) -> int:
+    """Return K, the algorithm's own number for `auto`."""
+    own = 1 if is_files(cfg.algo) else cfg.algo.num_agents
+    return own if cfg.num_agents == "auto" else cfg.num_agents
+
+
+def check_minibatches(cfg: Config) -> None:
+    """Check the minibatches of the agents that a configuration trains, as `check_batch`."""
+    check_batch(cfg, num_agents_of(cfg))
 
 
 def check_batch(cfg: Config, num_agents: int) -> None:

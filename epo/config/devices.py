@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any, List
 
+from epo.components import MEMBERS, trainers
 from epo.config.error import ConfigError
 from epo.config.pbt import is_files
 from epo.world import find_world
 
 ALL = "all"
 _WAY_OUT = "use a number of at least 1, all, or indices such as [0,3]"
-SLICES, MEMBERS = "slices", "members"
-DEALT = {"ppo": SLICES, "pbt": MEMBERS}
-"""`algo.trainer` -> what a rank gets: a slice of every agent's environments, or whole members."""
 
 
 def check_devices(cfg: Any) -> None:
@@ -36,7 +34,7 @@ def check_devices(cfg: Any) -> None:
     if cfg.device.startswith("cuda:"):
         way_out = "names one device, and there are several ranks; use device=cuda"
         raise ConfigError("device", cfg.device, way_out)
-    if cfg.algo.trainer not in DEALT:
+    if trainers.get(cfg.algo.trainer).dealt is None:
         way_out = f"algo.trainer={cfg.algo.trainer} trains in one process; use devices=1"
         raise ConfigError("devices", _shown(devices), way_out)
     if is_files(cfg.algo):
@@ -91,7 +89,7 @@ def check_here(devices: Any, kind: str, num_here: int) -> None:
 
 def deals_members(cfg: Any) -> bool:
     """Return whether ranks get whole members, not a slice of every agent's environments."""
-    return DEALT.get(cfg.algo.trainer) == MEMBERS
+    return trainers.get(cfg.algo.trainer).dealt == MEMBERS
 
 
 def envs_unit(cfg: Any, size: int) -> int:

@@ -64,6 +64,9 @@ class EvolutionCfg:
     there as alternatives), or "none": a copy of the first parent (ablation)."""
     crossover_points: int = 2
     """Cuts of the gene under "k_point" (ours)."""
+    mutation: str = "gaussian"
+    """"gaussian" noise of `mutation_sigma` (EPO paper), or a mutation of your own
+    (docs/extending.md, as selection and crossover)."""
     mutation_sigma: float = 0.1
     """Standard deviation of the mutation, in units of the gene's initial spread (ours)."""
     protect_leader: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Optional, Protocol, Tuple
 
+from epo.components import load, trainers
 from epo.config import AlgoCfg, ConfigError
 
 
@@ -32,20 +33,35 @@ def check_interface(algo: AlgoCfg, task: Interface) -> None:
     Raises:
         ConfigError: naming what does not fit.
     """
-    if algo.trainer == "pql" and task.choices:
-        way_out = f"{task.name} has discrete actions, it needs continuous ones; use algo=ppo"
-        raise ConfigError("algo.trainer", algo.trainer, way_out)
-    if algo.trainer == "rl_games" and len(task.choices) > 1:
-        way_out = f"{task.name} has actions of {len(task.choices)} choices at once, its adapter "
-        raise ConfigError("algo.trainer", algo.trainer, way_out + "takes one; use algo=ppo")
-    if algo.trainer in ("pql", "rl_games"):
-        if task.image_shape is not None:
-            way_out = f"{task.name} shows images, its networks take vectors; use algo=ppo "
-            way_out += "algo.network.encoder=cnn"
-            raise ConfigError("algo.trainer", algo.trainer, way_out)
+    fits = trainers.get(algo.trainer).fits
+    if fits is not None:
+        load(fits)(algo, task)
         return
     encoder = "none" if task.image_shape is None else "cnn"
     if algo.network.encoder != encoder:
         shown = "a vector" if task.image_shape is None else f"an image {list(task.image_shape)}"
         way_out = f"{task.name} shows {shown}; use algo.network.encoder={encoder}"
         raise ConfigError("algo.network.encoder", algo.network.encoder, way_out)
+
+
+def check_continuous(algo: AlgoCfg, task: Interface) -> None:
+    """Refuse tasks that Q-learning has no network for."""
+    if task.choices:
+        way_out = f"{task.name} has discrete actions, it needs continuous ones; use algo=ppo"
+        raise ConfigError("algo.trainer", algo.trainer, way_out)
+    _check_vector(algo, task)
+
+
+def check_rl_games_task(algo: AlgoCfg, task: Interface) -> None:
+    """Refuse tasks that the adapter of rl_games does not take."""
+    if len(task.choices) > 1:
+        way_out = f"{task.name} has actions of {len(task.choices)} choices at once, its adapter "
+        raise ConfigError("algo.trainer", algo.trainer, way_out + "takes one; use algo=ppo")
+    _check_vector(algo, task)
+
+
+def _check_vector(algo: AlgoCfg, task: Interface) -> None:
+    if task.image_shape is not None:
+        way_out = f"{task.name} shows images, its networks take vectors; use algo=ppo "
+        way_out += "algo.network.encoder=cnn"
+        raise ConfigError("algo.trainer", algo.trainer, way_out)

@@ -14,6 +14,8 @@ from typing import List
 class NetworkCfg:
     """The shared actor-critic (one trunk, two heads) and its gene conditioning."""
 
+    model: str = "actor_critic"
+    """`actor_critic`, or a network of your own (docs/extending.md)."""
     kind: str = "lstm"
     """`lstm` (LSTM, layer norm, MLP: every published result) or `mlp`."""
     encoder: str = "none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from epo.components import trainers
 from epo.config import AlgoCfg, Config, ConfigError
 
 _ENTROPY_ZERO = -0.5 * math.log(2.0 * math.pi * math.e)
@@ -29,7 +30,7 @@ def check_parts(cfg: Config) -> None:
             health.sustained,
             f"use at most sustained_of={health.sustained_of}",
         )
-    if cfg.guard.on_nonfinite == "skip" and cfg.algo.trainer != "ppo":
+    if cfg.guard.on_nonfinite == "skip" and not trainers.get(cfg.algo.trainer).skips:
         way_out = f"algo.trainer={cfg.algo.trainer} leaves no minibatch out; use stop"
         raise ConfigError("guard.on_nonfinite", "skip", way_out)
     _check_clip(cfg.algo)

@@ -35,6 +35,9 @@ class PPOCfg:
     quantities: List[str] = field(default_factory=list)
     """Numbers of every sample that go from the rollout to the loss besides our own, by name
     (docs/extending.md)."""
+    reward_terms: List[str] = field(default_factory=list)
+    """What is added to the task's reward for learning, by name (docs/extending.md); the task's
+    metrics and fitness stay as they are."""
     bootstrap_truncated: Optional[bool] = None
     """Add the value of the final state where the time limit ended the episode. None: for tasks
     whose observation hides the clock (Gymnasium; Pardo et al. 2018); those of the paper show it. It

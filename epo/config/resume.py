@@ -16,6 +16,8 @@ RESUME: Mapping[str, str] = {
     "resume": FREE,
     # Where yaml was read; what it said is compared setting by setting.
     "search_path": FREE,
+    # The components that they bring are settings themselves.
+    "plugins": FREE,
     "record": FREE,
     "guard": FREE,
     "device": FREE,
@@ -78,6 +80,8 @@ RESUME: Mapping[str, str] = {
     "algo.trainer": FIXED,
     "algo.num_agents": FREE,
     "algo.network": FIXED,
+    "algo.hooks": OPEN,
+    "algo.own": OPEN,
     "algo.normalizer.observation": FIXED,
     "algo.normalizer.value": FIXED,
     "algo.normalizer.timing": OPEN,

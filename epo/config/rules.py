@@ -15,7 +15,6 @@ HEALTH = tuple(
 """Thresholds of the health rules."""
 
 CHOICES = {
-    "algo.trainer": ("ppo", "pql", "pbt", "rl_games"),
     "algo.network.encoder": ("none", "cnn"),
     "algo.network.kind": ("lstm", "mlp"),
     "algo.normalizer.timing": ("iteration", "minibatch"),
@@ -25,7 +24,6 @@ CHOICES = {
     "algo.aggregation.hidden": ("unroll", "stored"),
     "algo.aggregation.kl_reference": ("leader", "follower", "exclude"),
     "algo.aggregation.clip_center": ("one", "mu"),
-    "algo.clip.kind": ("constant", "br", "none"),
     "algo.clip.entropy_floor": ("sigma", "zero"),
     "algo.clip.change": ("std", "relative"),
     "algo.clip.plateau": ("tanh", "inverse", "exponential", "improvement"),

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, NamedTuple, Sequence
 
+import torch
 from torch import Tensor, nn
 
-from epo.learner.objective import Evaluation, StepResult, Update
+from epo.config import AlgoCfg
+from epo.learner.objective import Evaluation, Objective, StepResult, Update
+from epo.ranks import Deal
 from epo.rollout.storage import Rollout
+
+
+class HookParts(NamedTuple):
+    """What a hook may be built from.
+
+    Attributes:
+        cfg: of the algorithm.
+        objective: PPO's loss; gives the model and the ranks.
+        optimizer: of the model's parameters.
+        deal: of the environments.
+        seed: of the hook's own random numbers.
+    """
+
+    cfg: AlgoCfg
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    deal: Deal
+    seed: int
 
 
 class UpdateHook:
@@ -17,7 +38,7 @@ class UpdateHook:
     switching it on does not change anybody else's.
 
     Attributes:
-        name: of its entry in the checkpoint.
+        name: of its entry in the checkpoint; one of your own gets that of `algo.hooks`.
     """
 
     name = ""

@@ -8,18 +8,18 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 import torch
 from torch import Tensor, nn
 
-from epo.components import advantages
+from epo.components import advantages, clip_ranges
 from epo.config import AlgoCfg
 from epo.config.batch import num_copies
 from epo.learner.advantage import Estimator
 from epo.learner.aggregation import Relabelled, draw_sources, relabel
 from epo.learner.batch import PreparedBatch, RawBatch, minibatch_spans, on_policy_batch
 from epo.learner.clip import ClipSchedule, Standing
-from epo.learner.hooks import UpdateHook
+from epo.learner.hooks import HookParts, UpdateHook
 from epo.learner.metrics import MetricMeans
 from epo.learner.objective import Objective, StepResult, Update
 from epo.learner.optim import adapt_learning_rate, make_adam, reset_moments, swap_rows
-from epo.learner.parts import make_clip_schedule, make_hooks
+from epo.learner.parts import make_hooks
 from epo.learner.penalty import make_penalty
 from epo.learner.skipping import Skipping
 from epo.models.actor_critic import ActorCritic
@@ -71,12 +71,12 @@ class PPO:
         ).to(device)
         self.optimizer = make_adam(model.parameters(), self.learning_rate, self.cfg.adam_eps)
         self.skipping = Skipping(self.optimizer, device) if skips_nonfinite else None
-        self.estimate: Estimator = advantages.get(self.cfg.advantage)
-        self.clip: ClipSchedule = make_clip_schedule(cfg, model)
+        self.estimate: Estimator = advantages.get(self.cfg.advantage, cfg.own)
+        self.clip: ClipSchedule = clip_ranges.get(cfg.clip.kind, cfg.own)(cfg, model)
         self.penalty = make_penalty(cfg.penalty, device)
         self.objective = Objective(model, self.cfg, self.aggregation, self.penalty, ranks)
         self.hooks: List[UpdateHook] = make_hooks(
-            cfg, self.objective, self.optimizer, self.deal, seed
+            HookParts(cfg, self.objective, self.optimizer, self.deal, seed)
         )
         self.frames = 0
         self.signals: Dict[str, Tensor] = {}

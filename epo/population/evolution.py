@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import torch
 from torch import Tensor
 
+from epo.components import crossovers, mutations, rankings, selections
 from epo.config import EvolutionCfg
 from epo.population import operators
 from epo.population.fitness import (
@@ -100,6 +101,7 @@ class Evolution:
         seed: int,
         leader_id: Optional[int] = None,
         gene_std: float = 1.0,
+        own: Optional[Mapping[str, Any]] = None,
     ) -> None:
         """Check the settings and start at generation 0.
 
@@ -110,8 +112,14 @@ class Evolution:
             seed: of the generator that draws parents and mutations.
             leader_id: index of the leader; the last agent by default.
             gene_std: spread of the first genes, the unit of the mutation.
+            own: settings of operators that are not ours, `algo.own`.
         """
         check(cfg, num_agents)
+        own = own or {}
+        self._rank = rankings.get(cfg.ranking, own)
+        self._draw_parents = selections.get(cfg.parents, own)
+        self._draw_shares = crossovers.get(cfg.crossover, own)
+        self._mutate = mutations.get(cfg.mutation, own)
         self.cfg = cfg
         self.num_agents = num_agents
         self.gene_dim = gene_dim
@@ -194,7 +202,8 @@ class Evolution:
         rows, parents = generation.replaced, generation.parents
         children = operators.crossover(gene, parents, generation.shares.to(gene))
         noise = generation.noise.to(gene)
-        children = operators.mutate(children, noise, self.cfg.mutation_sigma * self.gene_std)
+        sigma = self.cfg.mutation_sigma * self.gene_std
+        children = self._mutate(children, noise, sigma)
         operators.replace(gene, rows, children)
         if log_std is not None and self.cfg.log_std == "average":
             half = log_std.new_full((len(rows), 1), 0.5)
@@ -262,9 +271,8 @@ class Evolution:
         """Draw one generation and record it in the lineage."""
         cfg, fitness = self.cfg, measured.fitness
         num_elites, num_replaced = num_roles(cfg, self.num_agents)
-        random, standing = self._generator, fitness
-        if cfg.ranking == "lot":
-            standing = torch.randperm(self.num_agents, generator=random).to(fitness)
+        random = self._generator
+        standing = self._rank(fitness, random)
         selection = operators.select(
             standing,
             leader_id=self.leader_id,
@@ -273,21 +281,17 @@ class Evolution:
             protect_leader=cfg.protect_leader,
             leader_is_parent=cfg.leader_is_parent,
         )
-        parents = operators.draw_parents(
-            selection, standing, cfg.parents, random, cfg.tournament_size
-        )
+        parents = self._draw_parents(selection, standing, cfg, random)
         noise = torch.randn(num_replaced, self.gene_dim, generator=random)
-        shares = operators.draw_shares(
-            num_replaced, self.gene_dim, cfg.crossover, cfg.crossover_points, random
-        )
-        by_lot = " by lot" if cfg.ranking == "lot" else ""
+        shares = self._draw_shares(num_replaced, self.gene_dim, cfg, random)
+        by = "" if cfg.ranking == "fitness" else f" by {cfg.ranking}"
         self.generation += 1
         child_ids, parent_ids = self.lineage.record(self.generation, selection.replaced, parents)
         return Generation(
             number=self.generation,
             frames=frames,
             reason=self.verdict,
-            operator=f"{cfg.parents}{by_lot}, {cfg.crossover}, sigma={cfg.mutation_sigma:g}",
+            operator=f"{cfg.parents}{by}, {cfg.crossover}, {_mutation(cfg)}",
             fitness=fitness,
             standard_error=measured.standard_error,
             replaced=selection.replaced,
@@ -297,3 +301,8 @@ class Evolution:
             noise=noise,
             shares=shares,
         )
+
+
+def _mutation(cfg: EvolutionCfg) -> str:
+    kind = "" if cfg.mutation == "gaussian" else f"{cfg.mutation} "
+    return f"{kind}sigma={cfg.mutation_sigma:g}"

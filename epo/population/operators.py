@@ -1,6 +1,7 @@
 """The four genetic operators: select, crossover, mutate, replace.
 
-All are pure functions of small host data, except `replace`, which edits rows in place.
+All are pure functions of small host data, except `replace`, which edits rows in place. Those that
+settings choose among stand in the tables of `epo.components`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,7 @@ from typing import List, NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor
 
-PARENT_RULES = ("elite_x_survivor", "top2", "tournament", "proportional")
-CROSSOVERS = ("average", "uniform", "k_point", "none")
-RANKINGS = ("fitness", "lot")
+from epo.config import EvolutionCfg
 
 Parents = List[Tuple[int, int]]
 
@@ -129,48 +128,69 @@ def survival_weights(fitness: Tensor) -> Tensor:
     return weights if bool(weights.sum() > 0) else torch.ones_like(fitness)
 
 
-def draw_parents(
-    selection: Selection,
-    fitness: Tensor,
-    rule: str,
-    generator: torch.Generator,
-    tournament_size: int = 3,
+def by_fitness(fitness: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the fitness [K] as it is; nothing is drawn."""
+    return fitness
+
+
+def by_lot(fitness: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a standing [K] that is drawn anew."""
+    return torch.randperm(len(fitness), generator=generator).to(fitness)
+
+
+# Whose children replace the weak: two parents, which differ, for every replaced agent. Each takes
+# the roles, the fitness [K] on the CPU, the settings and the generator of the population.
+
+
+def top2(
+    selection: Selection, fitness: Tensor, cfg: EvolutionCfg, generator: torch.Generator
 ) -> Parents:
-    """Choose two parents for every replaced agent.
+    """Return the two best candidates for every child; nothing is drawn.
 
-    Args:
-        selection: roles of the agents.
-        fitness: [K] on the CPU, task units.
-        rule: "top2", the two best candidates for every child (nothing is drawn);
-            "elite_x_survivor", one elite (uniform) and one survivor (proportional to
-            fitness), drawn again for every child; "tournament", twice the best of some
-            candidates drawn at random; "proportional", two candidates in proportion to
-            fitness. The two parents always differ.
-        generator: CPU generator of the population.
-        tournament_size: candidates in one tournament.
-
-    Returns:
-        One pair of agent indices per replaced agent.
-
-    Source: "top2" EPO repository; "elite_x_survivor" EPO paper section 4.1; tournament and
-        fitness-proportional selection Goldberg and Deb 1991.
+    Source: EPO repository.
     """
-    num_children, candidates = len(selection.replaced), selection.candidates
-    if rule == "top2":
-        return [(candidates[0], candidates[1])] * num_children
-    if rule == "tournament":
-        return [_tournaments(candidates, tournament_size, generator) for _ in range(num_children)]
-    if rule == "proportional":
-        # A little weight for the worst: two different parents must be there to be drawn.
-        weights = survival_weights(fitness[candidates]).double()
-        weights = (weights + 1e-6 * weights.max()).expand(num_children, -1)
-        drawn = torch.multinomial(weights, 2, replacement=False, generator=generator)
-        return [(candidates[int(a)], candidates[int(b)]) for a, b in drawn]
+    return [(selection.candidates[0], selection.candidates[1])] * len(selection.replaced)
+
+
+def elite_x_survivor(
+    selection: Selection, fitness: Tensor, cfg: EvolutionCfg, generator: torch.Generator
+) -> Parents:
+    """Draw an elite (uniform) and a survivor (proportional to fitness) for every child.
+
+    Source: EPO paper section 4.1.
+    """
+    num_children = len(selection.replaced)
     weights = survival_weights(fitness[selection.survivors])
     first = torch.randint(len(selection.elites), (num_children,), generator=generator)
     second = torch.multinomial(weights, num_children, replacement=True, generator=generator)
     pairs = zip(first, second)
     return [(selection.elites[int(e)], selection.survivors[int(s)]) for e, s in pairs]
+
+
+def proportional(
+    selection: Selection, fitness: Tensor, cfg: EvolutionCfg, generator: torch.Generator
+) -> Parents:
+    """Draw two candidates in proportion to fitness for every child.
+
+    Source: Goldberg and Deb 1991.
+    """
+    candidates = selection.candidates
+    # A little weight for the worst: two different parents must be there to be drawn.
+    weights = survival_weights(fitness[candidates]).double()
+    weights = (weights + 1e-6 * weights.max()).expand(len(selection.replaced), -1)
+    drawn = torch.multinomial(weights, 2, replacement=False, generator=generator)
+    return [(candidates[int(a)], candidates[int(b)]) for a, b in drawn]
+
+
+def tournament(
+    selection: Selection, fitness: Tensor, cfg: EvolutionCfg, generator: torch.Generator
+) -> Parents:
+    """Take twice the best of `tournament_size` candidates, drawn at random, for every child.
+
+    Source: Goldberg and Deb 1991.
+    """
+    size, candidates = cfg.tournament_size, selection.candidates
+    return [_tournaments(candidates, size, generator) for _ in selection.replaced]
 
 
 def _tournaments(candidates: List[int], size: int, generator: torch.Generator) -> Tuple[int, int]:
@@ -184,36 +204,43 @@ def _tournaments(candidates: List[int], size: int, generator: torch.Generator) -
     return winners[0], winners[1]
 
 
-def draw_shares(
-    num_children: int, gene_dim: int, rule: str, num_points: int, generator: torch.Generator
+# How much of every component of a child comes from its first parent, [R, G] in [0, 1]. Each takes
+# R, G, the settings and the generator of the population.
+
+
+def average(
+    num_children: int, gene_dim: int, cfg: EvolutionCfg, generator: torch.Generator
 ) -> Tensor:
-    """Return how much of every component of a child comes from its first parent.
+    """Return half of everything; nothing is drawn.
 
-    Args:
-        num_children: R.
-        gene_dim: G.
-        rule: "average", half of everything (nothing is drawn); "uniform", each component from
-            one parent or the other; "k_point", the gene is cut at random places and the
-            parents take turns; "none", everything (nothing is drawn).
-        num_points: cuts of "k_point", at most G - 1.
-        generator: CPU generator of the population.
-
-    Returns:
-        [R, G] in [0, 1].
-
-    Source: EPO paper section 4.1 (average; it names k-point and uniform crossover as others).
+    Source: EPO paper section 4.1, which names k-point and uniform crossover as others.
     """
-    if rule == "average":
-        return torch.full((num_children, gene_dim), 0.5)
-    if rule == "none":
-        return torch.ones(num_children, gene_dim)
-    if rule == "uniform":
-        return torch.randint(2, (num_children, gene_dim), generator=generator).float()
+    return torch.full((num_children, gene_dim), 0.5)
+
+
+def first_parent(
+    num_children: int, gene_dim: int, cfg: EvolutionCfg, generator: torch.Generator
+) -> Tensor:
+    """Return all of everything: a copy; nothing is drawn."""
+    return torch.ones(num_children, gene_dim)
+
+
+def uniform(
+    num_children: int, gene_dim: int, cfg: EvolutionCfg, generator: torch.Generator
+) -> Tensor:
+    """Draw each component from one parent or the other."""
+    return torch.randint(2, (num_children, gene_dim), generator=generator).float()
+
+
+def k_point(
+    num_children: int, gene_dim: int, cfg: EvolutionCfg, generator: torch.Generator
+) -> Tensor:
+    """Cut the gene at `crossover_points` random places, at most G - 1; the parents take turns."""
     order = torch.stack(
         [torch.randperm(gene_dim - 1, generator=generator) for _ in range(num_children)]
     )
     is_cut = torch.zeros(num_children, gene_dim)
-    is_cut.scatter_(1, 1 + order[:, :num_points], 1.0)  # a cut lies before a component
+    is_cut.scatter_(1, 1 + order[:, : cfg.crossover_points], 1.0)  # a cut lies before a component
     first = torch.randint(2, (num_children, 1), generator=generator)  # who begins
     return (is_cut.cumsum(dim=1) + first) % 2
 
@@ -235,13 +262,13 @@ def crossover(genes: Tensor, parents: Parents, shares: Tensor) -> Tensor:
     return shares * first + (1.0 - shares) * second
 
 
-def mutate(children: Tensor, noise: Tensor, sigma: float) -> Tensor:
-    """Add Gaussian noise N(0, sigma^2) to the children.
+def gaussian(children: Tensor, noise: Tensor, sigma: float) -> Tensor:
+    """Add N(0, sigma^2) to the children.
 
     Args:
         children: [R, G] genes.
         noise: [R, G] standard normal numbers.
-        sigma: standard deviation, in units of the gene (whose initial spread is 1).
+        sigma: `mutation_sigma` in the gene's own unit.
 
     Source: EPO paper section 4.1.
     """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Tuple
 
+from epo.components import crossovers, mutations, rankings, selections
 from epo.config import EvolutionCfg
-from epo.population.operators import CROSSOVERS, PARENT_RULES, RANKINGS
 
 TRIGGERS = ("fitness_gap", "confident_gap", "interval")
 LOG_STD_RULES = ("keep", "average")
@@ -37,10 +37,11 @@ def check(cfg: EvolutionCfg, num_agents: int) -> None:
     """
     for name, options in (
         ("trigger", TRIGGERS),
-        ("parents", PARENT_RULES),
-        ("crossover", CROSSOVERS),
+        ("parents", selections.names),
+        ("crossover", crossovers.names),
+        ("mutation", mutations.names),
         ("log_std", LOG_STD_RULES),
-        ("ranking", RANKINGS),
+        ("ranking", rankings.names),
         ("gene_gradient", GENE_GRADIENTS),
     ):
         if getattr(cfg, name) not in options:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ContextManager, Dict, Protocol
+from types import MappingProxyType
+from typing import Any, ContextManager, Dict, Mapping, Protocol
 
 import torch
 from torch import Tensor
 
-from epo.components import quantities
+from epo.components import quantities, reward_terms
 from epo.config import PPOCfg
 from epo.envs import Step, VecEnv
 from epo.models.actor_critic import PolicyOutput
@@ -68,6 +69,7 @@ class Collector:
         stopwatch: gets the time of the environments as section `sim`.
         with_step_memory: keep the LSTM state of every step in the rollout.
         ranks: that collect together; each draws the noise of all and takes that of its own.
+        own: settings of reward terms that have some, `algo.own`.
 
     Attributes:
         scalars: name -> [] tensor, state of the task after the last control step.
@@ -86,6 +88,7 @@ class Collector:
         stopwatch: Stopwatch,
         with_step_memory: bool = False,
         ranks: Ranks = ALONE,
+        own: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.env = env
         self.model = model
@@ -102,6 +105,7 @@ class Collector:
         self.quantities: Dict[str, Quantity] = {
             name: quantities.get(name) for name in cfg.quantities
         }
+        self.reward_terms = [reward_terms.get(name, own) for name in cfg.reward_terms]
         self._memory = model.initial_memory(num_envs)
         self._rollout = allocate_rollout(
             cfg.horizon,
@@ -168,7 +172,10 @@ class Collector:
         with self.stopwatch.section("sim"):
             step = self.env.step(action)
         self.observer.update(step)
-        torch.mul(self.learning_reward(step), self.cfg.reward_scale, out=rollout.reward[t])
+        reward = self.learning_reward(step)
+        for term in self.reward_terms:
+            reward = reward + term(step, action)
+        torch.mul(reward, self.cfg.reward_scale, out=rollout.reward[t])
         torch.logical_or(step.terminated, step.truncated, out=rollout.is_first[t + 1])
         if rollout.is_valid is not None and step.valid is not None:
             rollout.is_valid[t] = step.valid

@@ -71,7 +71,7 @@ def _tensors(value: Any, name: str, seen: Set[int]) -> Iterator[Tuple[str, Tenso
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from _tensors(item, name, seen)
-    elif type(value).__module__.startswith("epo."):
+    elif any(base.__module__.startswith("epo.") for base in type(value).__mro__):
         own = {**getattr(value, "__dict__", {})}
         for key, item in own.items():
             if key not in FOREIGN:

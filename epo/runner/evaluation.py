@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, List
 
+from epo.components import trainers
 from epo.config import Config
 from epo.envs import CurriculumEnv, VecEnv
 from epo.runner.evaluator import Episode, Evaluator, averages, load_policy
@@ -39,7 +40,7 @@ class Evaluation:
         self._cfg = replace(cfg, num_envs=cfg.record.eval_episodes, num_agents=1, seed=seed)
         self._make_env = make_env
         # The policy of separate networks is that of one of them, the leader's.
-        self._population = 1 if cfg.algo.trainer == "pbt" else int(cfg.num_agents)
+        self._population = 1 if trainers.get(cfg.algo.trainer).saves_one else int(cfg.num_agents)
 
     def is_due(self, before: int, frames: int) -> bool:
         """Return whether an interval ended after `before` and up to `frames` frames."""

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Protocol, Sequence
 
 import torch
 from torch import Tensor
 
+from epo.components import load, trainers
 from epo.config import AlgoCfg
 from epo.envs import EnvSpec, Step, VecEnv
 from epo.models.actor_critic import ActorCritic
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.trainer import build_model
-
-LOADERS = {
-    "pql": "epo.runner.pql:load_policy",
-    "rl_games": "epo.runner.rl_games:load_policy",
-}
-"""`algo.trainer` -> what builds the policy of its checkpoints, imported when it is used; the others
-train one shared network."""
 
 
 class Policy(Protocol):
@@ -123,9 +116,9 @@ def load_policy(
     Raises:
         CheckpointError: if its network does not fit.
     """
-    if algo.trainer in LOADERS:
-        module, name = LOADERS[algo.trainer].split(":")
-        return getattr(import_module(module), name)(algo, state, path, env)
+    load_own = trainers.get(algo.trainer).policy
+    if load_own is not None:
+        return load(load_own)(algo, state, path, env)
     if "model" not in state:
         raise CheckpointError(path, f"holds no shared network (algo.trainer={algo.trainer})")
     model = build_model(algo, env, num_agents, seed=0)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 import torch
 from torch import Tensor
 
+from epo.components import metrics as own_metrics
 from epo.config import Config, ConfigError
 from epo.envs import EnvSpec, VecEnv
 from epo.learner.skipping import IN_A_ROW, SKIPPED
@@ -70,6 +71,7 @@ class Loop(ABC):
             env.spec.objective,
         )
         self.scalars: Dict[str, Tensor] = {}
+        self._own_metrics = [own_metrics.get(name, cfg.algo.own) for name in cfg.record.metrics]
         self.evaluation: Optional[Evaluation] = None
         self.iteration = 0
         self.frames = 0
@@ -194,9 +196,12 @@ class Loop(ABC):
     def iterate(self) -> Dict[str, float]:
         """Run one iteration and return its row of numbers."""
         metrics, watched = self.advance(), self.watched()
+        shown = dict(self.scalars)
+        for measure in self._own_metrics:
+            shown.update(measure(self))
         snapshot = transfer(
             {**metrics, **self.ranks.totals(watched)},
-            self.ranks.average(self.scalars),
+            self.ranks.average(shown),
             self.tracker.snapshot(self.of_all),
             self.tracker.block_means(self.of_all),
             self.ranks.agree,
@@ -231,9 +236,9 @@ class Loop(ABC):
         return {
             "wall_s": self.wall_s,
             "fps": self.frames_per_iteration / elapsed,
-            "sim_s": seconds["sim"],
-            "learn_s": seconds["learn"],
-            "act_s": seconds["rollout"] - seconds["sim"],
+            "sim_s": seconds.get("sim", 0.0),
+            "learn_s": seconds.get("learn", 0.0),
+            "act_s": seconds.get("rollout", 0.0) - seconds.get("sim", 0.0),
             **self.ranks.seconds(),
         }
 

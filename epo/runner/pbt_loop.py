@@ -101,6 +101,7 @@ class MemberLoop(Loop):
             stopwatch=self.stopwatch,
             num_terms=len(self.member_env.reward_names) if self.member_env else 0,
             ranks=ranks,
+            own=cfg.algo.own,
         )
         self.returns: Optional[EpisodeReturns] = None
         self.clock = Clock(self.pbt.interval_frames)

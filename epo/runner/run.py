@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 
+from epo.components import load, trainers
 from epo.config import Config
 from epo.config.devices import agents_here, deals_members
 from epo.envs import PooledEnv, VecEnv
@@ -33,14 +33,6 @@ from epo.runner.whole import is_dealt_anew, own
 from epo.terminal import say
 
 State = Dict[str, Any]
-
-TRAINERS = {
-    "ppo": "epo.runner.trainer:Trainer",
-    "pql": "epo.runner.pql:PQLLoop",
-    "pbt": "epo.runner.pbt:make_pbt",
-    "rl_games": "epo.runner.rl_games:RlGamesLoop",
-}
-"""`algo.trainer` -> what builds the loop that trains so, imported when it is used."""
 
 
 def run(
@@ -104,8 +96,7 @@ def run(
 
 def make_loop(cfg: Config, env: VecEnv, recorder: Recorder, ranks: Ranks = ALONE) -> Loop:
     """Build the way of training that `algo.trainer` names."""
-    module, name = TRAINERS[cfg.algo.trainer].split(":")
-    build = getattr(import_module(module), name)
+    build = load(trainers.get(cfg.algo.trainer).loop)
     # Those that train in one process only are refused before (`epo/config/devices.py`).
     return build(cfg, env, recorder) if ranks.size == 1 else build(cfg, env, recorder, ranks)
 

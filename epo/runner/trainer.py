@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import torch
 from torch import Tensor
 
+from epo.components import networks
 from epo.config import AlgoCfg, Config
 from epo.config.interface import check_interface
 from epo.envs import VecEnv
@@ -50,7 +51,7 @@ def build_model(
     check_interface(cfg, env.spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "model"))
-        model = ActorCritic(
+        model = networks.get(cfg.network.model, cfg.own)(
             env.spec.observation_dim,
             env.spec.policy_dim,
             num_agents,
@@ -86,6 +87,7 @@ class Trainer(Loop):
             stopwatch=self.stopwatch,
             with_step_memory=algo.aggregation.hidden == "stored" and num_agents > 1,
             ranks=ranks,
+            own=algo.own,
         )
         self.learner = PPO(
             self.model,
@@ -105,6 +107,7 @@ class Trainer(Loop):
             0 if gene is None else gene.shape[1],
             seed=derive_seed(cfg.seed, "evolution"),
             gene_std=algo.network.gene_std,
+            own=algo.own,
         )
         self._freeze_genes()
 

@@ -9,8 +9,9 @@ import torch
 
 from epo.population.evolution import Evolution
 from epo.population.fitness import Fitness
-from epo.population.operators import crossover, draw_parents, draw_shares, select
+from epo.population.operators import crossover, select
 from epo.population.settings import trains_genes
+from tests.population.drawing import draw_parents, draw_shares
 from tests.population.test_evolution import eager, known, make_gene
 
 FITNESS = [5.0, 2.0, 7.0, 4.0, 6.0, 1.0, 3.0, 0.0]

@@ -9,9 +9,7 @@ import torch
 
 from epo.population.operators import (
     crossover,
-    draw_parents,
-    draw_shares,
-    mutate,
+    gaussian,
     promotion,
     rank,
     replace,
@@ -19,6 +17,7 @@ from epo.population.operators import (
     survival_weights,
 )
 from tests.golden import golden
+from tests.population.drawing import draw_parents, draw_shares
 
 
 def test_rank_sends_ties_to_the_higher_index_and_unknown_to_the_end() -> None:
@@ -124,7 +123,7 @@ def test_elite_x_survivor_draws_survivors_in_proportion_to_fitness() -> None:
 def test_mutation_has_the_given_variance() -> None:
     noise = torch.randn(2000, 32, generator=torch.Generator().manual_seed(3))
     children = torch.full((2000, 32), 1.5)
-    change = mutate(children, noise, 0.1) - children
+    change = gaussian(children, noise, 0.1) - children
     # n = 64,000: standard error of the variance 0.01 * sqrt(2 / n) = 5.6e-5, 5 of them 2.8e-4;
     # of the mean 0.1 / sqrt(n) = 4e-4, 5 of them 2e-3.
     assert float(change.var()) == pytest.approx(0.01, abs=2.8e-4)

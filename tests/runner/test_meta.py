@@ -8,15 +8,14 @@ from typing import Any, Dict
 
 import pytest
 import torch
-from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from epo.cli.environment import CONFIG_DIR
+from epo.components import load, trainers
 from epo.config import AlgoCfg
 from epo.record.recorder import Recorder
 from epo.runner import loop
 from epo.runner.loop import Loop
-from epo.runner.run import TRAINERS
 from epo.runner.trainer import Trainer
 from epo.validation import validate
 from tasks import registry
@@ -88,7 +87,7 @@ def _build(algo: str, network: str, options: Dict[str, Any]) -> Loop:
 
 
 def _builder(trainer: str) -> Any:
-    return get_object(TRAINERS[trainer].replace(":", "."))
+    return load(trainers.get(trainer).loop)
 
 
 def _iterate(trainer: Loop) -> None:

@@ -129,7 +129,14 @@ def _file(options: Options, saved: SavedRun, agent: Optional[int]) -> Path:
 
 
 def _model(saved: SavedRun, cfg: Config, env: VecEnv, population: int) -> ActorCritic:
-    """Build the network of a checkpoint."""
+    """Build the network of a checkpoint.
+
+    Raises:
+        ConfigError: if it is not ours, so that nobody knows its plain operations.
+    """
+    if cfg.algo.network.model != "actor_critic":
+        way_out = "a network of your own cannot be written; call it with epo.load, or export it in "
+        raise ConfigError("algo.network.model", cfg.algo.network.model, way_out + "your module")
     model = build_model(cfg.algo, env, population, seed=0)
     try:
         model.load_state_dict(saved.state["model"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, List, Optional
 
 from epo.cli.play.options import MAX_AGENTS, MAX_TILES, Options
+from epo.components import trainers
 from epo.config import Config, ConfigError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def population_of(cfg: Config) -> int:
 
     One of separate networks holds one of them, the leader's.
     """
-    return 1 if cfg.algo.trainer == "pbt" else int(cfg.num_agents)
+    return 1 if trainers.get(cfg.algo.trainer).saves_one else int(cfg.num_agents)
 
 
 def shown_agents(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from epo.cli.play.film import Film
     from epo.runner.saved_run import SavedRun
 
-SETTINGS = ("task", "algo", "num_agents", "num_envs", "seed", "search_path")
+SETTINGS = ("task", "algo", "num_agents", "num_envs", "seed", "search_path", "plugins")
 """What is taken over from a run; its engine and device may not be here."""
 DRAWN_ON = ("engine=mujoco", "device=cpu")
 """Where worlds are played that are drawn."""
