@@ -13,6 +13,7 @@ from epo.cli.environment import CONFIG_DIR, register
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOMS: Dict[str, str] = {
     "epo/envs.py": "Environments",
+    "epo/components.py": "Components",
     "epo/population": "Population",
     "epo/models": "Models",
     "epo/rollout": "Rollout",
