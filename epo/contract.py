@@ -7,7 +7,7 @@ from typing import Any, List, NoReturn, Optional, Tuple
 import torch
 from torch import Tensor
 
-from epo.envs import EnvSpec, Step, VecEnv
+from epo.envs import EnvSpec, StateEnv, Step, VecEnv
 
 METHODS = ("reset", "step", "state_dict", "load_state_dict", "close")
 NUM_STEPS = 3
@@ -39,6 +39,11 @@ def check_env(env: VecEnv, num_steps: int = NUM_STEPS) -> None:
         _break(", ".join(missing), "missing", "methods, see epo.envs.VecEnv")
     _check_spec(spec)
     _check_tensor("reset()", env.reset(), _rows(spec), [torch.float32], env.device)
+    if spec.state_dim:
+        if not isinstance(env, StateEnv):
+            _break("present_state", "missing", "a method, see epo.envs.StateEnv")
+        rows = [spec.num_envs, spec.state_dim]
+        _check_tensor("present_state()", env.present_state(), rows, [torch.float32], env.device)
     generator = torch.Generator().manual_seed(0)
     for _ in range(num_steps):
         action = _random_action(spec, generator).to(env.device)
@@ -77,6 +82,9 @@ def _check_step(step: Any, spec: EnvSpec, device: torch.device) -> None:
     _check_tensor(
         "step().final_observation", step.final_observation, _rows(spec), [torch.float32], device
     )
+    for name in ("state", "final_state") if spec.state_dim else ():
+        rows = [spec.num_envs, spec.state_dim]
+        _check_tensor(f"step().{name}", getattr(step, name), rows, [torch.float32], device)
     if spec.has_invalid_steps != (step.valid is not None):
         given = "is missing" if step.valid is None else "is given"
         _break("step().valid", given, "as spec.has_invalid_steps says")

@@ -57,6 +57,8 @@ class EnvSpec:
             before the run begins; empty: they are known after the first step only.
         objective: the metric that selection goes by unless a setting names another.
         success: the metric that counts successes: 1 or more is a successful episode; empty: none.
+        state_parts: what the critic alone may see, name -> width, in the order of `Step.state`; the
+            environment is a `StateEnv` then. Empty: nothing.
         headline: metrics of `Step.metrics`, or scalars of `Step.scalars`, that tell best how the
             task goes, the most telling first: what console, plots, videos and summaries show.
     """
@@ -75,6 +77,12 @@ class EnvSpec:
     objective: str = "fitness"
     success: str = ""
     headline: Tuple[str, ...] = ()
+    state_parts: Dict[str, int] = field(default_factory=dict)
+
+    @property
+    def state_dim(self) -> int:
+        """S, width of the critic's state; 0: there is none."""
+        return sum(self.state_parts.values())
 
     @property
     def policy_dim(self) -> int:
@@ -105,6 +113,9 @@ class Step(NamedTuple):
             `reward_names`; None: the task does not tell them apart.
         is_partial: [N] bool, the episode of this step began late (`ClockedEnv`): its end is no
             result. None: no episode did.
+        state: [N, S] what the critic alone may see beside `observation` (`EnvSpec.state_parts`);
+            None: nothing.
+        final_state: [N, S] the same beside `final_observation`.
     """
 
     observation: Tensor
@@ -117,6 +128,8 @@ class Step(NamedTuple):
     valid: Optional[Tensor] = None
     reward_terms: Optional[Tensor] = None
     is_partial: Optional[Tensor] = None
+    state: Optional[Tensor] = None
+    final_state: Optional[Tensor] = None
 
 
 class VecEnv(Protocol):
@@ -147,6 +160,15 @@ class VecEnv(Protocol):
 
     def close(self) -> None:
         """Free threads and device memory."""
+        ...
+
+
+@runtime_checkable
+class StateEnv(Protocol):
+    """What a task offers that shows the critic more than the actor (`EnvSpec.state_parts`)."""
+
+    def present_state(self) -> Tensor:
+        """Return the state [N, S] beside the observation that `reset` or `step` gave last."""
         ...
 
 

@@ -184,6 +184,9 @@ def _check_networks(cfg: Config) -> None:
     if cfg.compile:
         way_out = f"algo.trainer={cfg.algo.trainer} has networks of its own; use compile=false"
         raise ConfigError("compile", "true", way_out)
+    if cfg.algo.network.critic != "shared":
+        way_out = f"algo.trainer={cfg.algo.trainer} has networks of its own; use shared"
+        raise ConfigError("algo.network.critic", cfg.algo.network.critic, way_out)
 
 
 def _check_network(algo: AlgoCfg) -> None:

@@ -26,6 +26,11 @@ class Interface(Protocol):
         """Channels, height and width of an observation; None: it is a vector."""
         ...
 
+    @property
+    def state_dim(self) -> int:
+        """Width of what the critic alone may see; 0: nothing."""
+        ...
+
 
 def check_interface(algo: AlgoCfg, task: Interface) -> None:
     """Refuse tasks whose observations or actions the algorithm has no network for.
@@ -42,6 +47,9 @@ def check_interface(algo: AlgoCfg, task: Interface) -> None:
         shown = "a vector" if task.image_shape is None else f"an image {list(task.image_shape)}"
         way_out = f"{task.name} shows {shown}; use algo.network.encoder={encoder}"
         raise ConfigError("algo.network.encoder", algo.network.encoder, way_out)
+    if algo.network.critic == "asymmetric" and not task.state_dim:
+        way_out = f"{task.name} shows the critic no more than the actor; use separate or shared"
+        raise ConfigError("algo.network.critic", "asymmetric", way_out)
 
 
 def check_continuous(algo: AlgoCfg, task: Interface) -> None:

@@ -16,6 +16,10 @@ class NetworkCfg:
 
     model: str = "actor_critic"
     """`actor_critic`, or a network of your own (docs/extending.md)."""
+    critic: str = "shared"
+    """Trunk of the critic: the actor's (`shared`: every published result), one of its own that
+    reads the observation (`separate`), or one that reads what the task shows the critic alone
+    (`asymmetric`, Pinto et al. 2018). The last two have the widths given here once more."""
     kind: str = "lstm"
     """`lstm` (LSTM, layer norm, MLP: every published result) or `mlp`."""
     encoder: str = "none"

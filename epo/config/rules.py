@@ -15,6 +15,7 @@ HEALTH = tuple(
 """Thresholds of the health rules."""
 
 CHOICES = {
+    "algo.network.critic": ("shared", "separate", "asymmetric"),
     "algo.network.encoder": ("none", "cnn"),
     "algo.network.kind": ("lstm", "mlp"),
     "algo.normalizer.timing": ("iteration", "minibatch"),

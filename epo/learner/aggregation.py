@@ -146,6 +146,7 @@ def _evaluate_unrolled(rollout: Rollout, model: ActorCritic, env_ids: Tensor, ag
         agent,
         rollout.memory[:, env_ids],
         rollout.is_first[:, env_ids],
+        None if rollout.state is None else rollout.state[:, env_ids],
     )
     return output.mean, output.log_std, model.denormalize_value(output.value)
 
@@ -158,11 +159,13 @@ def _evaluate_stored(rollout: Rollout, model: ActorCritic, env_ids: Tensor, agen
     steps, num = observation.shape[:2]
     memory = rollout.step_memory[:, :, env_ids]  # [T + 1, 2, S, H]
     memory = memory.transpose(0, 1).flatten(1, 2)  # -> [2, (T + 1) S, H]
+    state = None if rollout.state is None else rollout.state[:, env_ids]  # [T + 1, S, ...]
     output = model(
         observation.flatten(0, 1).unsqueeze(0),
         agent.repeat(steps),
         memory,
         torch.zeros((1, steps * num), dtype=torch.bool, device=agent.device),
+        None if state is None else state.flatten(0, 1).unsqueeze(0),
     )
     mean = output.mean.view(steps, num, -1)  # [1, (T + 1) S, D] -> [T + 1, S, D]
     value = model.denormalize_value(output.value).view(steps, num)

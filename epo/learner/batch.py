@@ -110,10 +110,15 @@ class Sequences(NamedTuple):
     agent: Tensor
     memory: Tensor
     is_first: Tensor
+    state: Optional[Tensor] = None
 
     def first(self, steps: int) -> Sequences:
         """Return their first steps, or all of them if there are fewer."""
-        return self._replace(observation=self.observation[:steps], is_first=self.is_first[:steps])
+        return self._replace(
+            observation=self.observation[:steps],
+            is_first=self.is_first[:steps],
+            state=None if self.state is None else self.state[:steps],
+        )
 
 
 class Samples(NamedTuple):
@@ -143,6 +148,7 @@ def sequences_of(rollout: Rollout, env_ids: Tensor, agent: Tensor) -> Sequences:
         agent,
         rollout.memory[:, env_ids],
         rollout.is_first[:-1, env_ids],
+        None if rollout.state is None else rollout.state[:-1].index_select(1, env_ids),
     )
 
 

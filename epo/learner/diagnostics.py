@@ -37,7 +37,7 @@ from epo.learner.signals import (
 
 HEADS = {
     "grad_norm_policy_head": ("mean_head.", "log_std"),
-    "grad_norm_value_head": ("value_head.",),
+    "grad_norm_value_head": ("value_head.", "critic."),
 }
 LAST_EPOCH = ("kill", "kill_pos", "kill_neg", "kl_exact")
 """Signals of the last epoch that are kept apart, as `..._last`."""

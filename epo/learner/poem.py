@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, NamedTuple, Sequence
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,8 @@ from epo.models.actor_critic import ActorCritic, PolicyOutput
 from epo.ranks import Deal
 
 _OF_ONE_AGENT = ("gene", "log_std")
-_NOT_THE_POLICY = ("value_head.weight", "value_head.bias", "log_std")
+_NOT_THE_POLICY = ("value_head.", "critic.", "log_std")
+"""Beginnings of names."""
 
 
 class Probe(NamedTuple):
@@ -65,12 +66,10 @@ def severity(novelty: Tensor, cfg: PoemCfg) -> Tensor:
 
 def mutable_parameters(model: ActorCritic, tensors: str) -> List[nn.Parameter]:
     """Return what is mutated of `policy` or `all`; never what belongs to one of several agents."""
-    kept: List[str] = []
-    if tensors == "policy":
-        kept += _NOT_THE_POLICY
+    kept: Tuple[str, ...] = _NOT_THE_POLICY if tensors == "policy" else ()
     if model.num_agents > 1:
         kept += _OF_ONE_AGENT
-    return [parameter for name, parameter in model.named_parameters() if name not in kept]
+    return [p for name, p in model.named_parameters() if not name.startswith(kept)]
 
 
 class Poem(UpdateHook):

@@ -112,7 +112,8 @@ class PPO:
             self.penalty.end_update(kl_old)
         self.frames += rollout.horizon * self.deal.num_envs
         if not self.is_minibatch_timing:
-            self.model.observation_normalizer.update(rollout.observation[:-1], self.ranks)
+            state = None if rollout.state is None else rollout.state[:-1]
+            self.model.see(rollout.observation[:-1], state, self.ranks)
         skipped = {} if self.skipping is None else self.skipping.read()
         return {**means.read(self.ranks), "lr": self.learning_rate.clone(), **skipped}
 
@@ -165,8 +166,8 @@ class PPO:
         """Take one optimiser step on the sequences `ids` [B'] of the batch; all ranks take it."""
         batch = update.batch
         if self.is_minibatch_timing and epoch == 0:
-            seen = update.sequences(ids).observation
-            self.model.observation_normalizer.update(seen, self.ranks)
+            seen = update.sequences(ids)
+            self.model.see(seen.observation, seen.state, self.ranks)
         found = self.objective.evaluate(update, ids)
         loss = found.loss
         for hook in self.hooks:

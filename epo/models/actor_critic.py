@@ -1,19 +1,19 @@
-"""The shared actor-critic: one trunk, a policy head, a value head, conditioned by genes."""
+"""The actor-critic of a population: trunks, a policy head, a value head, conditioned by genes."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import ContextManager, Iterator, List, NamedTuple, Optional, Tuple
+import math
+from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 import torch
-import torch.nn.functional as F  # noqa: N812 (torch's own convention)
 from torch import Tensor, nn
 
 from epo.config import NetworkCfg, NormalizerCfg
 from epo.models.distribution import DiagonalGaussian, Distribution
-from epo.models.encoder import ImageEncoder
-from epo.models.lstm import joined_weight, lstm
 from epo.models.normalizer import RunningNormalizer
+from epo.models.trunk import Trunk
+from epo.ranks import ALONE, Ranks
 
 
 class PolicyOutput(NamedTuple):
@@ -32,18 +32,6 @@ class PolicyOutput(NamedTuple):
     memory: Tensor
 
 
-class _FirstLayer(NamedTuple):
-    """What the first layer does with x, the normalised observation or the features of an image.
-
-    Attributes:
-        weight: [units, width of x]; of an LSTM the joined one [4, H, W].
-        bias: [K, units] of each agent, without genes [units]; None: it is part of the weight.
-    """
-
-    weight: Tensor
-    bias: Optional[Tensor]
-
-
 def first_log_std(num_agents: int, initial: float, ladder: float) -> Tensor:
     """Return the log standard deviations [K] that a population begins with.
 
@@ -55,12 +43,12 @@ def first_log_std(num_agents: int, initial: float, ladder: float) -> Tensor:
     return float(initial) + ladder * torch.linspace(1.0, 0.0, num_agents)
 
 
-class ActorCritic(nn.Module):
+class ActorCritic(Trunk):
     """Policy and value of every agent of the population, in one network.
 
-    The gene of an agent is appended to the normalised observation, or to the features of an
-    image. As it is constant over a sequence, its product with the first layer is computed once per
-    agent and added as a bias.
+    The trunk is the actor's. The critic shares it, or has one of its own (`algo.network.critic`),
+    of the same layers, that reads the observation or the state; the gene conditions both. The
+    memory of a critic with an LSTM of its own follows the actor's.
     A population of one has no gene. Rollout, update and relabelling call `forward` alike, in
     the same precision, so that the ratio of fresh data is 1.
 
@@ -70,14 +58,19 @@ class ActorCritic(nn.Module):
         num_agents: K.
         network: settings of the network.
         normalizer: settings of the normalisers.
-        autocast: reduced precision of the trunk's products (`torch.bfloat16`), or None; heads,
+        autocast: reduced precision of the trunks' products (`torch.bfloat16`), or None; heads,
             normalisation, the state of the LSTM and everything after them stay float32.
         distribution: what the policy head's numbers mean.
         image_shape: channels, height and width of observations that are flattened images; they
             go through the encoder that `network` names instead of the normaliser.
+        state_dim: S, width of the state that an asymmetric critic reads.
 
-    Source: network of the published Allegro-Kuka runs (SAPG and EPO repositories): LSTM before
-        the MLP, layer norm between, ELU, shared trunk, state-independent log std per agent.
+    Attributes:
+        state_dim: S; 0: the critic reads no state.
+        critic: the critic's own trunk; None: it shares the actor's.
+
+    Source: network of the published Allegro-Kuka runs (SAPG and EPO repositories): shared trunk,
+        state-independent log std per agent. Asymmetric: Pinto et al. 2018 (arXiv 1710.06542).
     """
 
     def __init__(
@@ -90,50 +83,56 @@ class ActorCritic(nn.Module):
         autocast: Optional[torch.dtype] = None,
         distribution: Optional[Distribution] = None,
         image_shape: Optional[Tuple[int, int, int]] = None,
+        state_dim: int = 0,
     ) -> None:
-        super().__init__()
+        gene_dim = network.gene_dim if num_agents > 1 else 0
+        super().__init__(observation_dim, gene_dim, network, autocast, image_shape)
         self.distribution: Distribution = distribution or DiagonalGaussian()
         self.observation_dim, self.policy_dim = observation_dim, policy_dim
         self.num_agents = num_agents
-        self.autocast = autocast
+        is_asymmetric = network.critic == "asymmetric"
+        self.state_dim = state_dim if is_asymmetric else 0
         is_normalized = normalizer.observation and image_shape is None
         self.observation_normalizer = RunningNormalizer(
             observation_dim, normalizer.clip, is_normalized
         )
         self.value_normalizer = RunningNormalizer(1, normalizer.clip, normalizer.value)
-
-        self.encoder: Optional[ImageEncoder] = None
-        if image_shape is not None:
-            self.encoder = ImageEncoder(image_shape, network.cnn_channels)
-        gene_dim = network.gene_dim if num_agents > 1 else 0
-        width = (self.encoder.width if self.encoder else observation_dim) + gene_dim
-        self.lstm: Optional[nn.LSTMCell] = None
-        if network.kind == "lstm":
-            self.lstm = nn.LSTMCell(width, network.lstm_units)
-            self.norm = nn.LayerNorm(network.lstm_units)
-            width = network.lstm_units
-        self.mlp = nn.ModuleList()
-        for units in network.mlp_units:
-            self.mlp.append(nn.Linear(width, units))
-            width = units
-        self.mean_head = nn.Linear(width, policy_dim)
-        self.value_head = nn.Linear(width, 1)
+        self.mean_head = nn.Linear(self.width, policy_dim)
+        self.value_head = nn.Linear(self.width, 1)
         log_std = first_log_std(num_agents, network.initial_log_std, network.noise_ladder)
         width_of_std = self.distribution.log_std_width(policy_dim)
         self.log_std = nn.Parameter(log_std[:, None].repeat(1, width_of_std))
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.zeros_(module.bias)
         # Drawn last: all other weights are the same with and without genes of equal width.
         self.gene: Optional[nn.Parameter] = None
         if gene_dim:
             self.gene = nn.Parameter(network.gene_std * torch.randn(num_agents, gene_dim))
-        self._fixed: Optional[_FirstLayer] = None
+        self.critic: Optional[Trunk] = None
+        self.state_normalizer: Optional[RunningNormalizer] = None
+        if is_asymmetric:
+            self.critic = Trunk(state_dim, gene_dim, network, autocast)
+            self.state_normalizer = RunningNormalizer(
+                state_dim, normalizer.clip, normalizer.observation
+            )
+        elif network.critic == "separate":
+            self.critic = Trunk(observation_dim, gene_dim, network, autocast, image_shape)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
 
     @property
     def memory_dim(self) -> int:
-        """H, width of the recurrent state; 0 without LSTM."""
-        return self.lstm.hidden_size if self.lstm is not None else 0
+        """H, width of the recurrent state, the critic's own included; 0 without LSTM."""
+        return sum(trunk.hidden_dim for trunk in self._trunks)
+
+    @property
+    def input_normalizers(self) -> List[RunningNormalizer]:
+        """Normalisers of the observation and, where the critic reads one, of the state."""
+        found = [self.observation_normalizer, self.state_normalizer]
+        return [normalizer for normalizer in found if normalizer is not None]
+
+    @property
+    def _trunks(self) -> List[Trunk]:
+        return [self] if self.critic is None else [self, self.critic]
 
     def initial_memory(self, num: int) -> Tensor:
         """Return the zero state [2, num, H]."""
@@ -147,17 +146,30 @@ class ActorCritic(nn.Module):
         """Return values [...] of scaled rewards in the critic's unit."""
         return self.value_normalizer(value.unsqueeze(-1)).squeeze(-1)
 
+    def see(self, observation: Tensor, state: Optional[Tensor], ranks: Ranks = ALONE) -> None:
+        """Add observations [..., O] and states [..., S] to the statistics of the normalisers."""
+        self.observation_normalizer.update(observation, ranks)
+        if self.state_normalizer is not None and state is not None:
+            self.state_normalizer.update(state, ranks)
+
     @contextlib.contextmanager
     def fixed_parameters(self) -> Iterator[None]:
         """Compute what depends on parameters alone once: they stay as they are meanwhile."""
-        self._fixed = self._first_layer()
+        for trunk in self._trunks:
+            trunk.fixed = trunk.first_layer(self.gene)
         try:
             yield
         finally:
-            self._fixed = None
+            for trunk in self._trunks:
+                trunk.fixed = None
 
     def forward(
-        self, observation: Tensor, agent: Tensor, memory: Tensor, is_first: Tensor
+        self,
+        observation: Tensor,
+        agent: Tensor,
+        memory: Tensor,
+        is_first: Tensor,
+        state: Optional[Tensor] = None,
     ) -> PolicyOutput:
         """Evaluate B sequences of T steps, each under one agent.
 
@@ -166,52 +178,23 @@ class ActorCritic(nn.Module):
             agent: [B] int64, whose gene and log std apply.
             memory: [2, B, H] hidden and cell state entering the first step.
             is_first: [T, B] bool, the observation begins an episode: the state is zeroed first.
+            state: [T, B, S] raw states, for an asymmetric critic; None: nobody asks for its values,
+                which are NaN then.
         """
         x = self.observation_normalizer(observation)
-        with self._precision(x.device):
-            if self.encoder is not None:
-                x = self.encoder(x)
-            layers: List[nn.Module] = list(self.mlp)
-            weight, bias = self._fixed or self._first_layer()
-            if self.gene is not None and bias is not None:
-                bias = bias[agent]  # [K, units] -> [B, units]
-            if self.lstm is not None:
-                x, memory = lstm(x, memory, is_first, weight, bias)
-                x = self.norm(x).flatten(0, 1)
-            else:
-                del layers[0]
-                assert bias is not None
-                bias = bias if self.gene is None else bias.repeat(len(x), 1)  # [T B, units]
-                x = F.elu(torch.addmm(bias, x.flatten(0, 1), weight.t()), inplace=True)
-            # Rows, for linear layers of three axes give views: `inplace` would copy gradients.
-            for layer in layers:
-                x = F.elu(layer(x), inplace=True)
-        x = x.to(self.log_std.dtype)
-        mean = self.mean_head(x).unflatten(0, is_first.shape)
-        value = self.value_head(x).view(is_first.shape)
-        return PolicyOutput(mean, self.log_std[agent], value, memory)
-
-    def _precision(self, device: torch.device) -> ContextManager[object]:
-        if self.autocast is None:
-            return contextlib.nullcontext()
-        return torch.autocast(device.type, dtype=self.autocast)
-
-    def _first_layer(self) -> _FirstLayer:
-        """Split the first layer of [x, gene]: what multiplies x, and what a gene adds to it."""
-        first = self.mlp[0] if self.lstm is None else self.lstm
-        if isinstance(first, nn.LSTMCell):
-            weight, bias = first.weight_ih, first.bias_ih + first.bias_hh
+        if self.critic is None:
+            acting, memory = self.features(x, self.gene, agent, memory, is_first)
+            value = self.value_head(acting).view(is_first.shape)
         else:
-            assert isinstance(first, nn.Linear)
-            weight, bias = first.weight, first.bias
-        if self.gene is not None:
-            gene_dim = self.gene.shape[1]
-            weight, of_gene = weight.split([weight.shape[1] - gene_dim, gene_dim], dim=1)
-            with self._precision(weight.device):
-                bias = F.linear(self.gene, of_gene, bias)
-        if self.lstm is None:
-            return _FirstLayer(weight, bias)
-        recurrent, dtype = self.lstm.weight_hh, self.autocast
-        if self.gene is None:
-            return _FirstLayer(joined_weight(weight, recurrent, bias, dtype=dtype), None)
-        return _FirstLayer(joined_weight(weight, recurrent, dtype=dtype), bias)
+            own, others = memory.split([self.hidden_dim, self.critic.hidden_dim], dim=-1)
+            acting, own = self.features(x, self.gene, agent, own.contiguous(), is_first)
+            if self.state_normalizer is not None:
+                x = None if state is None else self.state_normalizer(state)
+            value = torch.full_like(is_first, math.nan, dtype=acting.dtype)
+            if x is not None:
+                others = others.contiguous()
+                seeing, others = self.critic.features(x, self.gene, agent, others, is_first)
+                value = self.value_head(seeing).view(is_first.shape)
+            memory = torch.cat([own, others], dim=-1)
+        mean = self.mean_head(acting).unflatten(0, is_first.shape)
+        return PolicyOutput(mean, self.log_std[agent], value, memory)

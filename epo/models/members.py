@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Iterator, Sequence
+from typing import Iterator, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ class MemberNetworks(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.num_agents = len(members)
-        self.policy_dim = members[0].policy_dim
+        self.policy_dim, self.state_dim = members[0].policy_dim, members[0].state_dim
         self.distribution = members[0].distribution
 
     @property
@@ -50,7 +50,12 @@ class MemberNetworks(nn.Module):
             yield
 
     def forward(
-        self, observation: Tensor, agent: Tensor, memory: Tensor, is_first: Tensor
+        self,
+        observation: Tensor,
+        agent: Tensor,
+        memory: Tensor,
+        is_first: Tensor,
+        state: Optional[Tensor] = None,
     ) -> PolicyOutput:
         """Evaluate N sequences of T steps, see `ActorCritic.forward`.
 
@@ -59,12 +64,13 @@ class MemberNetworks(nn.Module):
             agent: [N] int64, whose environment it is: by blocks, which is taken for granted.
             memory: [2, N, H] hidden and cell state entering the first step.
             is_first: [T, N] bool, the observation begins an episode.
+            state: [T, N, S] raw states, for asymmetric critics.
         """
-        inputs = zip(*(x.chunk(self.num_agents, dim=1) for x in (observation, memory, is_first)))
+        given = [x for x in (observation, memory, is_first, state) if x is not None]
+        inputs = zip(*(x.chunk(self.num_agents, dim=1) for x in given))
         own = torch.zeros_like(agent[: len(agent) // self.num_agents])
         outputs = [
-            member(part, own, state, first)
-            for member, (part, state, first) in zip(self._networks(), inputs)
+            member(part, own, *rest) for member, (part, *rest) in zip(self._networks(), inputs)
         ]
         mean, log_std, value, memories = zip(*outputs)
         return PolicyOutput(

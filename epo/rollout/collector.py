@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any, ContextManager, Dict, Mapping, Protocol
+from typing import Any, ContextManager, Dict, Mapping, Optional, Protocol
 
 import torch
 from torch import Tensor
 
 from epo.components import quantities, reward_terms
 from epo.config import PPOCfg
-from epo.envs import Step, VecEnv
+from epo.envs import StateEnv, Step, VecEnv
 from epo.models.actor_critic import PolicyOutput
 from epo.models.distribution import Distribution
 from epo.ranks import ALONE, Deal, Ranks
@@ -31,6 +31,7 @@ class Networks(Protocol):
 
     num_agents: int
     policy_dim: int
+    state_dim: int
     distribution: Distribution
 
     @property
@@ -51,7 +52,12 @@ class Networks(Protocol):
         ...
 
     def __call__(
-        self, observation: Tensor, agent: Tensor, memory: Tensor, is_first: Tensor
+        self,
+        observation: Tensor,
+        agent: Tensor,
+        memory: Tensor,
+        is_first: Tensor,
+        state: Optional[Tensor] = None,
     ) -> PolicyOutput:
         """Evaluate sequences."""
         ...
@@ -119,10 +125,13 @@ class Collector:
             with_step_memory=with_step_memory,
             with_validity=env.spec.has_invalid_steps,
             quantities=self.quantities,
+            state_dim=model.state_dim,
         )
         # The collection starts from the last row of the one before.
         self._rollout.observation[-1].copy_(env.reset())
         self._rollout.is_first[-1] = True
+        if self._rollout.state is not None:
+            self._rollout.state[-1].copy_(self._present_state())
 
     @property
     def rollout(self) -> Rollout:
@@ -136,6 +145,8 @@ class Collector:
         self.num_collected, self.is_complete = 0, False
         rollout.observation[0].copy_(rollout.observation[-1])
         rollout.is_first[0].copy_(rollout.is_first[-1])
+        if rollout.state is not None:
+            rollout.state[0].copy_(rollout.state[-1])
         rollout.memory.copy_(self._memory)
         rollout.log_std.copy_(self.model.log_std)
         with self.model.fixed_parameters():
@@ -159,8 +170,17 @@ class Collector:
             keep = (~is_first).to(self._memory.dtype).unsqueeze(-1)
             torch.mul(self._memory, keep, out=rollout.step_memory[t])
         return self.model(
-            rollout.observation[t : t + 1], self.agent, self._memory, is_first.unsqueeze(0)
+            rollout.observation[t : t + 1],
+            self.agent,
+            self._memory,
+            is_first.unsqueeze(0),
+            None if rollout.state is None else rollout.state[t : t + 1],
         )
+
+    def _present_state(self) -> Tensor:
+        """Return the state [N, S] beside the present observation."""
+        assert isinstance(self.env, StateEnv)
+        return self.env.present_state()
 
     def _act(self, rollout: Rollout, t: int, output: PolicyOutput) -> None:
         mean = output.mean[0]
@@ -181,6 +201,9 @@ class Collector:
             rollout.is_valid[t] = step.valid
             rollout.is_first[t + 1] |= ~step.valid
         rollout.observation[t + 1] = step.observation
+        if rollout.state is not None:
+            assert step.state is not None
+            rollout.state[t + 1] = step.state
         for name, quantity in self.quantities.items():
             rollout.extra[name][t] = quantity.read(step)
         if rollout.terminal_value is not None:
@@ -190,7 +213,14 @@ class Collector:
     def _terminal_value(self, step: Step) -> Tensor:
         """Value [N] of final states that were cut by the time limit, 0 at true ends."""
         nowhere = torch.zeros_like(step.truncated).unsqueeze(0)
-        final = self.model(step.final_observation.unsqueeze(0), self.agent, self._memory, nowhere)
+        state = step.final_state if self.model.state_dim else None
+        final = self.model(
+            step.final_observation.unsqueeze(0),
+            self.agent,
+            self._memory,
+            nowhere,
+            None if state is None else state.unsqueeze(0),
+        )
         value = self.model.denormalize_value(final.value[0])
         return torch.where(step.truncated, value, torch.zeros_like(value))
 
@@ -205,8 +235,10 @@ class Collector:
 
     def state_dict(self) -> Dict[str, Any]:
         """Observation, memory and noise generator between two rollouts."""
+        state = self._rollout.state
         return {
             "observation": self._rollout.observation[-1].clone(),
+            **({} if state is None else {"state": state[-1].clone()}),
             "is_first": self._rollout.is_first[-1].clone(),
             "memory": self._memory.clone(),
             "generator": self.generator.get_state(),
@@ -216,5 +248,7 @@ class Collector:
         """Continue with the very next step after `state_dict`."""
         self._rollout.observation[-1].copy_(state["observation"])
         self._rollout.is_first[-1].copy_(state["is_first"])
+        if self._rollout.state is not None:
+            self._rollout.state[-1].copy_(state["state"])
         self._memory = state["memory"].to(self._memory)
         self.generator.set_state(state["generator"].cpu())

@@ -44,5 +44,7 @@ class MemberCollector(Collector):
         """
         if observation is not None:
             self._rollout.observation[-1, envs] = observation
+            if self._rollout.state is not None:
+                self._rollout.state[-1, envs] = self._present_state()[envs]
         self._rollout.is_first[-1, envs] = True
         self._memory[:, envs] = 0.0

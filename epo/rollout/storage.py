@@ -48,6 +48,7 @@ class Rollout:
             begins; None unless it was asked for.
         is_valid: [T, N] bool, the step is experience to learn from; None: all are.
         extra: name -> [T, N, ...] a `Quantity` after each action.
+        state: [T + 1, N, S] what the critic sees beside the observation; None: nothing more.
     """
 
     agent: Tensor = field(metadata={"dim": 0})
@@ -64,6 +65,7 @@ class Rollout:
     step_memory: Optional[Tensor] = field(default=None, metadata={"dim": 2})
     is_valid: Optional[Tensor] = None
     extra: Dict[str, Tensor] = field(default_factory=dict)
+    state: Optional[Tensor] = None
 
     @property
     def horizon(self) -> int:
@@ -112,6 +114,7 @@ def allocate_rollout(
     with_step_memory: bool,
     with_validity: bool = False,
     quantities: Mapping[str, Quantity] = MappingProxyType({}),
+    state_dim: int = 0,
 ) -> Rollout:
     """Return an empty rollout on the device and in the precision of `log_std`.
 
@@ -127,6 +130,7 @@ def allocate_rollout(
         with_step_memory: keep the LSTM state of every step.
         with_validity: note which steps are experience.
         quantities: name -> what else to keep of every sample.
+        state_dim: S; 0: the critic sees no more than the actor.
     """
     num_envs = agent.shape[0]
 
@@ -150,4 +154,5 @@ def allocate_rollout(
         if with_validity
         else None,
         extra={name: empty(horizon, num_envs, *each.shape) for name, each in quantities.items()},
+        state=empty(horizon + 1, num_envs, state_dim) if state_dim else None,
     )

@@ -146,6 +146,10 @@ class RecordedEnv:
         """Return zeros, which the state replaces."""
         return torch.zeros(self.spec.num_envs, self.spec.observation_dim, device=self.device)
 
+    def present_state(self) -> Tensor:
+        """Return zeros, which the state replaces."""
+        return torch.zeros(self.spec.num_envs, self.spec.state_dim, device=self.device)
+
     def step(self, action: Tensor) -> Step:
         """Refuse: nobody acts.
 

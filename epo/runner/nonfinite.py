@@ -11,9 +11,9 @@ from epo.envs import LARGEST_VALUE
 
 Finding = Dict[str, Any]
 """`quantity`, and what is known of its place: `step`, `env`, `agent`, `parameter`, `epoch`, ..."""
-OF_TASK = ("observation", "reward")
+OF_TASK = ("observation", "state", "reward")
 """Quantities that the task gives; the others are the learner's."""
-_ORDER = ("observation", "mean", "value", "action", "reward")
+_ORDER = ("observation", "state", "mean", "value", "action", "reward")
 """Quantities of a rollout in the order in which a step makes them."""
 NUM_COMPONENTS = 8
 """Components of a vector that are named, at most."""
@@ -31,8 +31,10 @@ def first_in_rollout(rollout: Mapping[str, Tensor], num_steps: int) -> Optional[
     """
     found: List[Tuple[int, int, str]] = []
     for rank, name in enumerate(_ORDER):
+        if name not in rollout:
+            continue
         # Of a rollout that broke off, the estimates after the last step are old ones.
-        is_of_last = name == "observation" or num_steps == len(rollout["action"])
+        is_of_last = name in ("observation", "state") or num_steps == len(rollout["action"])
         values = rollout[name][: num_steps + is_of_last]
         is_wrong = ~torch.isfinite(values.flatten(1)).all(1)  # [T]
         if bool(is_wrong.any()):

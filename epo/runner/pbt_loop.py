@@ -139,7 +139,7 @@ class MemberLoop(Loop):
         self.scalars = {**self.collector.scalars, **means}
         stacked = self._of_members(metrics)
         is_finite = torch.stack([value.isfinite() for value in stacked.values()]).all(dim=0)
-        sound = [is_sound(member.model.observation_normalizer) for member in self.members]
+        sound = [is_sound(*member.model.input_normalizers) for member in self.members]
         is_sound_all = self.of_all(torch.stack(sound).double()) > 0.0
         is_finite, self._are_all_lost = is_finite & is_sound_all, ~is_sound_all.any()
         for index, is_fine in zip(self.books, is_finite):

@@ -69,9 +69,12 @@ def watch(model: ActorCritic, collector: Collector) -> Tensor:
     """Return [] 0 if rewards, last observations and the statistics of all are finite, else NaN."""
     rollout = collector.rollout
     is_fine = torch.isfinite(rollout.observation[-1]).all() & torch.isfinite(rollout.reward).all()
-    return torch.where(is_fine & is_sound(model.observation_normalizer), 0.0, math.nan)
+    if rollout.state is not None:
+        is_fine = is_fine & torch.isfinite(rollout.state[-1]).all()
+    return torch.where(is_fine & is_sound(*model.input_normalizers), 0.0, math.nan)
 
 
-def is_sound(normalizer: RunningNormalizer) -> Tensor:
+def is_sound(*normalizers: RunningNormalizer) -> Tensor:
     """Tell [] whether the statistics are finite."""
-    return torch.isfinite(normalizer.mean).all() & torch.isfinite(normalizer.var).all()
+    statistics = [x for each in normalizers for x in (each.mean, each.var)]
+    return torch.stack([torch.isfinite(x).all() for x in statistics]).all()

@@ -60,6 +60,7 @@ def build_model(
             trunk_dtype(precision),
             make_distribution(env.spec.choices),
             env.spec.image_shape,
+            env.spec.state_dim,
         )
     return model.to(env.device)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PROBE_KINDS = ("value", "discount", "policy", "memory", "gene", "reach")
+PROBE_KINDS = ("value", "discount", "policy", "memory", "gene", "hidden", "reach")
 
 
 @dataclass
@@ -16,6 +16,6 @@ class ProbeCfg:
     name: str = "ProbeReach"
     """Task name, as in `task=<name>`."""
     probe: str = "reach"
-    """What is asked: value, discount, policy, memory, gene or reach."""
+    """What is asked: value, discount, policy, memory, gene, hidden or reach."""
     episode_length: int = 50
     """Control steps per episode (ours: short enough for tests)."""

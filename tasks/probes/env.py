@@ -5,7 +5,8 @@ Everything is vectorised torch on one device; only `reach` is a small task in it
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple, Type
+from types import MappingProxyType
+from typing import Any, Dict, Mapping, Optional, Tuple, Type
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ class Probe:
     action_dim = 1
     metric_names: Tuple[str, ...] = ("fitness",)
     success_metric = ""
+    state_parts: Mapping[str, int] = MappingProxyType({})
     is_truncated = False
     observes_clock = False
 
@@ -55,6 +57,7 @@ class Probe:
             objective=self.metric_names[-1],
             success=self.success_metric,
             headline=(self.success_metric,) if self.success_metric else (),
+            state_parts=dict(self.state_parts),
         )
         self.device = device
         self.num_agents = num_agents
@@ -90,7 +93,7 @@ class Probe:
         self._score = self._score + gained
         done = self._elapsed >= self.episode_length
         metrics = dict.fromkeys(self.metric_names, self._score)
-        final_observation = self._observe()
+        final_observation, final_state = self._observe(), self._reveal()
         is_partial, spread = self._is_partial, clock_spread(self._elapsed, self.episode_length)
         self._restart(done)
         never = torch.zeros_like(done)
@@ -103,6 +106,8 @@ class Probe:
             metrics=metrics,
             scalars={"clock_spread": spread},
             is_partial=is_partial,
+            state=self._reveal(),
+            final_state=final_state,
         )
 
     def state_dict(self) -> Dict[str, Any]:
@@ -155,6 +160,10 @@ class Probe:
     def _observe(self) -> Tensor:
         """Return the observation [N, O] of the present state."""
         return torch.zeros(self.spec.num_envs, self.observation_dim, device=self.device)
+
+    def _reveal(self) -> Optional[Tensor]:
+        """Return what the critic alone may see [N, S] of the present state; None: nothing."""
+        return None
 
     def _reward(self, action: Tensor) -> Tuple[Tensor, Tensor]:
         """Apply the clamped action: reward [N] and gain of fitness [N]."""
@@ -247,6 +256,34 @@ class GeneProbe(Probe):
         return reward, reward
 
 
+class HiddenProbe(Probe):
+    """Every step is worth a sign that only the critic may see, plus what the action gains.
+
+    Observation: the share of the episode that has elapsed. State: the sign of the episode, and the
+    observation. Reward: 2 sign + action, on average at best 1; fitness is the action's part.
+    Without the state the value is off by the sign, whatever the critic learns.
+    """
+
+    observes_clock = True
+    state_parts = MappingProxyType({"sign": 1, "elapsed": 1})
+
+    def present_state(self) -> Tensor:
+        """Return the state [N, 2]."""
+        return self._reveal()
+
+    def _begin(self) -> Dict[str, Tensor]:
+        return {"sign": self._signs()}
+
+    def _observe(self) -> Tensor:
+        return (self._elapsed / self.episode_length).unsqueeze(-1)
+
+    def _reveal(self) -> Tensor:
+        return torch.cat([self._state["sign"].unsqueeze(-1), self._observe()], dim=-1)
+
+    def _reward(self, action: Tensor) -> Tuple[Tensor, Tensor]:
+        return 2.0 * self._state["sign"] + action[:, 0], action[:, 0]
+
+
 class ReachProbe(Probe):
     """Steer a point in the plane to one goal after another until the time is up.
 
@@ -288,6 +325,7 @@ PROBES: Dict[str, Type[Probe]] = {
     "policy": PolicyProbe,
     "memory": MemoryProbe,
     "gene": GeneProbe,
+    "hidden": HiddenProbe,
     "reach": ReachProbe,
 }
 

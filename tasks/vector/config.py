@@ -40,6 +40,9 @@ class VectorCfg:
     observation_groups: List[str] = field(default_factory=list)
     """Parts of an observation that the policy sees, in this order; empty: `policy` or `actor` of
     the manager-based API, everything otherwise."""
+    critic_groups: List[str] = field(default_factory=list)
+    """Parts of an observation that the critic sees with `algo.network.critic=asymmetric`, in this
+    order; empty: `critic` of the manager-based API, if it is there, and nothing otherwise."""
     success: str = "success"
     """Entry of `info` that tells where an episode is successful; the metric `success` is 1 if it
     was so in any step. Without such an entry there is no such metric."""

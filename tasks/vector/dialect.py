@@ -14,10 +14,10 @@ class Moment(NamedTuple):
     """Result of a step of all environments.
 
     Attributes:
-        observation: [N, O] to act on next.
+        observation: [N, O + S] to act on next; what the critic alone may see follows.
         reward: [N] float32.
         terminated, truncated: [N] bool; both may be set.
-        final_observation: [N, O] last observation of the episodes that ended.
+        final_observation: [N, O + S] last observation of the episodes that ended, likewise.
         ignored: [N] bool, the action had no effect, because the step began an episode; None: no
             environment does that.
         success: [N] bool; None: the environments do not tell.
@@ -42,10 +42,10 @@ class Dialect(Protocol):
         name: of the task.
         num_envs: N.
         device: where all tensors live.
-        observation_dim, image_shape: as in `EnvSpec`.
+        observation_dim, image_shape, state_parts: as in `EnvSpec`.
         actions: how actions become theirs.
         control_dt_s: duration of a step, s.
-        first: [N, O] observation of the reset at the start.
+        first: [N, O + S] observation of the reset at the start.
         ignores_actions: `Moment.ignored` is given.
     """
 
@@ -55,13 +55,14 @@ class Dialect(Protocol):
     device: torch.device
     observation_dim: int
     image_shape: Optional[Tuple[int, int, int]]
+    state_parts: Dict[str, int]
     actions: Actions
     control_dt_s: float
     first: Tensor
     ignores_actions: bool
 
     def reset(self) -> Tensor:
-        """Begin a new episode everywhere and return the observation [N, O]."""
+        """Begin a new episode everywhere and return the observation [N, O + S]."""
         ...
 
     def step(self, action: Any) -> Moment:

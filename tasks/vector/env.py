@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import torch
 from torch import Tensor
@@ -56,11 +56,12 @@ class BatchedEnv:
             metrics=("fitness", success) if success else ("fitness",),
             success=success,
             headline=(success,) if success else (),
+            state_parts=dialect.state_parts,
         )
         self._return = torch.zeros(dialect.num_envs, device=self.device)
         self._succeeded = torch.zeros(dialect.num_envs, dtype=torch.bool, device=self.device)
         self._log: Dict[str, Tensor] = {}
-        self._observation = torch.zeros(0)
+        self._rows = torch.zeros(0)
         self._is_resumed = False
 
     def reset(self) -> Tensor:
@@ -68,8 +69,20 @@ class BatchedEnv:
         self._is_resumed = False
         self._return.zero_()
         self._succeeded.zero_()
-        self._observation = self._call(self.dialect.reset)
-        return self._observation
+        self._rows = self._call(self.dialect.reset)
+        return self._seen(self._rows)
+
+    def present_state(self) -> Tensor:
+        """Return what the critic sees beside the last observation, [N, S]."""
+        return self._rows[:, self.spec.observation_dim :]
+
+    def _seen(self, rows: Tensor) -> Tensor:
+        """Return what the policy sees, [N, O]."""
+        return rows[:, : self.spec.observation_dim] if self.spec.state_dim else rows
+
+    def _state(self, rows: Tensor) -> Optional[Tensor]:
+        """Return the critic's state [N, S]; None: there is none."""
+        return rows[:, self.spec.observation_dim :] if self.spec.state_dim else None
 
     def step(self, action: Tensor) -> Step:
         """Apply `action` [N, A] for one control step.
@@ -92,18 +105,20 @@ class BatchedEnv:
         self._note(moment)
         done = moment.terminated | moment.truncated
         step = Step(
-            observation=moment.observation,
+            observation=self._seen(moment.observation),
             reward=reward,
             terminated=moment.terminated,
             truncated=moment.truncated & ~moment.terminated,
-            final_observation=moment.final_observation,
+            final_observation=self._seen(moment.final_observation),
             metrics=self._metrics(),
             scalars=dict(self._log),
             valid=torch.ones_like(done) if ignored is None else ~ignored,
+            state=self._state(moment.observation),
+            final_state=self._state(moment.final_observation),
         )
         self._return = self._return.masked_fill(done, 0.0)
         self._succeeded = self._succeeded & ~done
-        self._observation = moment.observation
+        self._rows = moment.observation
         return step
 
     def state_dict(self) -> Dict[str, Any]:
@@ -149,14 +164,16 @@ class BatchedEnv:
         """Return a step in which nothing happened: its action was chosen for lost episodes."""
         nobody = torch.zeros(self.spec.num_envs, dtype=torch.bool, device=self.device)
         return Step(
-            observation=self._observation,
+            observation=self._seen(self._rows),
             reward=torch.zeros_like(self._return),
             terminated=nobody,
             truncated=nobody,
-            final_observation=self._observation,
+            final_observation=self._seen(self._rows),
             metrics=self._metrics(),
             scalars=dict(self._log),
             valid=nobody,
+            state=self._state(self._rows),
+            final_state=self._state(self._rows),
         )
 
     def _call(self, function: Any) -> Any:

@@ -34,8 +34,15 @@ class GymnasiumDialect:
         sample, _ = env.reset(seed=seed)
         space = getattr(env, "single_observation_space", None)
         self._observations = Observations(
-            self.name, sample, space, cfg.observation_groups, num_envs, device
+            self.name,
+            sample,
+            space,
+            cfg.observation_groups,
+            cfg.critic_groups,
+            num_envs,
+            device,
         )
+        self.state_parts = self._observations.state_parts
         self.observation_dim = self._observations.dim
         self.image_shape = self._observations.image_shape
         self.actions = Actions(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tasks.vector.config import VectorCfg
 from tasks.vector.dialect import Moment, as_tensor
-from tasks.vector.spaces import Actions, Observations, actor_groups
+from tasks.vector.spaces import Actions, Observations, actor_groups, critic_groups
 
 COUNTERS = ("common_step_counter",)
 """What their curricula count with, and everything that the libraries save themselves."""
@@ -41,7 +41,9 @@ class ManagerDialect:
         self._begins_itself = getattr(its.cfg, "auto_reset", True)
         sample, _ = env.reset(seed=seed)
         groups = actor_groups(sample, cfg.observation_groups)
-        self._observations = Observations(self.name, sample, None, groups, num_envs, device)
+        critic = critic_groups(sample, cfg.critic_groups)
+        self._observations = Observations(self.name, sample, None, groups, critic, num_envs, device)
+        self.state_parts = self._observations.state_parts
         self.observation_dim = self._observations.dim
         self.image_shape = self._observations.image_shape
         self.actions = Actions(

@@ -20,21 +20,26 @@ UNBOUNDED = 1e18
 ACTOR_GROUPS = ("policy", "actor")
 """What the manager-based API calls the observation of the policy: Isaac Lab, mjlab."""
 
+CRITIC_GROUPS = ("critic",)
+"""What it calls the observation of the critic, in both."""
+
 
 class Observations:
-    """How an observation becomes rows [N, O].
+    """How an observation becomes rows [N, O + S]: what the policy sees, then the critic's state.
 
     Args:
         name: of the task, for messages.
         sample: an observation of all environments, as `reset` gives it: a tensor or an array, or
             a dictionary of them.
         space: of one observation, or None; whole numbers of a `Discrete` space become one-hot.
-        groups: parts of a dictionary to take, in this order; empty: all.
+        groups: parts of a dictionary that the policy sees, in this order; empty: all.
+        critic_groups: parts that make up the state; empty: there is none, S = 0.
         num_envs: N.
         device: where the rows are to be.
 
     Attributes:
         dim: O.
+        state_parts: group -> its width in the state.
         image_shape: channels, height and width of an image of bytes, else None.
         is_numpy: observations are arrays.
 
@@ -48,16 +53,20 @@ class Observations:
         sample: Any,
         space: Any,
         groups: Sequence[str],
+        critic_groups: Sequence[str],
         num_envs: int,
         device: torch.device,
     ) -> None:
         self._device, self._num_envs = device, num_envs
-        self._groups: List[str] = list(groups)
-        if self._groups and not isinstance(sample, Mapping):
-            way_out = f"{name} shows one array, no groups; leave it out"
-            refuse("task.observation_groups", self._groups, way_out)
-        for group in self._groups:
-            check_choice("task.observation_groups", group, list(sample))
+        self._groups, self._critic_groups = list(groups), list(critic_groups)
+        for setting, chosen in (
+            ("task.observation_groups", self._groups),
+            ("task.critic_groups", self._critic_groups),
+        ):
+            if chosen and not hasattr(sample, "keys"):
+                refuse(setting, chosen, f"{name} shows one array, no groups; leave it out")
+            for group in chosen:
+                check_choice(setting, group, list(sample.keys()))
         self._num_choices = _choices(space)
         self.image_shape: Optional[Tuple[int, int, int]] = None
         self._to_channels_first = False
@@ -69,11 +78,17 @@ class Observations:
                 refuse("num_envs", num_envs, f"{name} shows {shape}; rows must be environments")
         if len(parts) == 1 and parts[0].ndim == 4 and "uint8" in str(parts[0].dtype):
             self._set_image(tuple(parts[0].shape[1:]))
-        self.dim = self.flat(sample).shape[1]
+        self.state_parts = {
+            group: sum(self._row(part).shape[1] for part in _leaves(sample[group]))
+            for group in self._critic_groups
+        }
+        self.dim = self.flat(sample).shape[1] - sum(self.state_parts.values())
 
     def flat(self, observation: Any) -> Tensor:
-        """Return the rows [N, O]; a float32 tensor of one part on the device is not copied."""
+        """Return the rows [N, O + S]; a float32 tensor of one part on the device is not copied."""
         rows = [self._row(part) for part in self._parts(observation)]
+        for group in self._critic_groups:
+            rows += [self._row(part) for part in _leaves(observation[group])]
         return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
 
     def _parts(self, observation: Any) -> Iterator[Any]:
@@ -89,7 +104,7 @@ class Observations:
         tensor = torch.as_tensor(part).to(self._device)
         if self._num_choices:
             return torch.nn.functional.one_hot(tensor.long(), self._num_choices).float()
-        if self._to_channels_first:
+        if self._to_channels_first and tensor.dim() == 4:
             tensor = tensor.permute(0, 3, 1, 2)
         return tensor.reshape(self._num_envs, -1).float()
 
@@ -166,6 +181,13 @@ class Actions:
         self.choices = tuple(num)
         self._num = torch.tensor(num, device=device)
         self._first = torch.tensor(first, device=device)
+
+
+def critic_groups(observation: Any, given: Sequence[str]) -> Sequence[str]:
+    """Return the groups of the manager-based API that the critic sees."""
+    if given or not hasattr(observation, "keys"):
+        return given
+    return [group for group in CRITIC_GROUPS if group in observation]
 
 
 def actor_groups(observation: Any, given: Sequence[str]) -> Sequence[str]:

@@ -139,7 +139,7 @@ class TableModel:
 
     distribution = DiagonalGaussian()
 
-    def __call__(self, observation, agent, memory, is_first):
+    def __call__(self, observation, agent, memory, is_first, state=None):
         mean = agent.to(observation.dtype)[:, None].expand(*observation.shape[:2], 1)
         log_std = torch.zeros(len(agent), 1)
         return PolicyOutput(mean, log_std, observation[..., 0], memory)

@@ -104,9 +104,9 @@ def test_every_follower_clones_the_leaders_block_once_per_epoch(ratio: float):
     hook, seen = hook_of(run, Cloning), []
     forward = run.model.forward
 
-    def recording(observation, agent, memory, is_first):
+    def recording(observation, agent, *rest):
         seen.append((observation, agent))
-        return forward(observation, agent, memory, is_first)
+        return forward(observation, agent, *rest)
 
     update = prepared(run)
     order = run.learner.draw_order(update.batch.num_sequences)

@@ -19,10 +19,10 @@ from tests.stand_in import replace_in
 STEPS, NUM, WIDTH, AGENTS = 3, 4, 5, 2
 
 
-def _model(kind: str) -> ActorCritic:
+def _model(kind: str, critic: str = "shared") -> ActorCritic:
     torch.manual_seed(0)
-    network = NetworkCfg(kind=kind, lstm_units=6, mlp_units=[4], gene_dim=3)
-    return ActorCritic(WIDTH, 2, AGENTS, network, NormalizerCfg())
+    network = NetworkCfg(kind=kind, critic=critic, lstm_units=6, mlp_units=[4], gene_dim=3)
+    return ActorCritic(WIDTH, 2, AGENTS, network, NormalizerCfg(), state_dim=2)
 
 
 def _results(model: ActorCritic) -> List[Tensor]:
@@ -30,11 +30,13 @@ def _results(model: ActorCritic) -> List[Tensor]:
     torch.manual_seed(1)
     observation, agent = torch.randn(STEPS, NUM, WIDTH), torch.arange(NUM) % AGENTS
     memory, is_first = model.initial_memory(NUM) + 0.1, torch.rand(STEPS, NUM) < 0.3
-    output = model(observation, agent, memory, is_first)
+    state = torch.randn(STEPS, NUM, 2) if model.state_dim else None
+    output = model(observation, agent, memory, is_first, state)
     weighed = [(x * torch.randn_like(x)).sum() for x in output]
     gradients = torch.autograd.grad(torch.stack(weighed).sum(), list(model.parameters()))
     with torch.no_grad(), model.fixed_parameters():
-        step = model(observation[:1], agent, memory, is_first[:1])
+        state = None if state is None else state[:1]
+        step = model(observation[:1], agent, memory, is_first[:1], state)
     return [*output, *gradients, *step]
 
 
@@ -43,9 +45,11 @@ TORCH = tuple(int(number) for number in torch.__version__.split(".")[:2])
 
 @pytest.mark.slow
 @pytest.mark.skipif(TORCH < OLDEST_TORCH, reason="this torch cannot trace the LSTM")
-@pytest.mark.parametrize("kind", ["lstm", "mlp"])
-def test_compiled_network_has_no_graph_breaks_and_gives_the_same(kind):
-    model = _model(kind)
+@pytest.mark.parametrize(
+    "kind, critic", [("lstm", "shared"), ("mlp", "shared"), ("lstm", "asymmetric")]
+)
+def test_compiled_network_has_no_graph_breaks_and_gives_the_same(kind, critic):
+    model = _model(kind, critic)
     compiled = copy.deepcopy(model)
     # Traced and differentiated as for a device, but run as it is: no compiler is needed.
     compiled.compile(fullgraph=True, dynamic=False, backend="aot_eager")

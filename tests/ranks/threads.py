@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from epo.config import AlgoCfg
-from epo.envs import Step, VecEnv
+from epo.envs import StateEnv, Step, VecEnv
 from epo.ranks import ALONE, Deal, Ranks
 from epo.ranks.group import Group
 from epo.record.recorder import Recorder
@@ -57,6 +57,10 @@ class DealtEnv:
 
     def reset(self) -> Tensor:
         return self.deal.rows(self.env.reset())
+
+    def present_state(self) -> Tensor:
+        assert isinstance(self.env, StateEnv)
+        return self.deal.rows(self.env.present_state())
 
     def step(self, action: Tensor) -> Step:
         whole = action.new_zeros(self.deal.num_envs, *action.shape[1:])

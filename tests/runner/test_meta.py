@@ -65,7 +65,7 @@ def _preset(algo: str) -> Any:
     return OmegaConf.merge(quick_compose("config", ["task=ProbeReach", f"algo={algo}"]).algo, QUICK)
 
 
-def _build(algo: str, network: str, options: Dict[str, Any]) -> Loop:
+def _build(algo: str, network: str, options: Dict[str, Any], probe: str = "reach") -> Loop:
     """Build the loop on the meta device: 3 agents at most, 2 environments each."""
     cfg = OmegaConf.to_object(OmegaConf.merge(_preset(algo), options))
     assert isinstance(cfg, AlgoCfg)
@@ -78,7 +78,10 @@ def _build(algo: str, network: str, options: Dict[str, Any]) -> Loop:
         cfg.ppo.minibatch_size = num_envs * cfg.ppo.horizon  # the size is for the published batch
     cfg.evolution.interval_frames = num_envs * cfg.ppo.horizon
     config = SmallConfig(
-        task=ProbeCfg(episode_length=3), algo=cfg, num_agents=num_agents, num_envs=num_envs
+        task=ProbeCfg(probe=probe, episode_length=3),
+        algo=cfg,
+        num_agents=num_agents,
+        num_envs=num_envs,
     )
     config.precision = "fp32"  # autocast knows no meta device
     validate(config)
@@ -138,6 +141,10 @@ def test_iteration_reads_nothing_from_the_device(algo: str):
 
 def test_iteration_with_mlp_reads_nothing_from_the_device():
     _iterate(_build("ppo", "mlp", {}))
+
+
+def test_iteration_of_an_asymmetric_critic_reads_nothing_from_the_device():
+    _iterate(_build("epo", "lstm", {"network": {"critic": "asymmetric"}}, probe="hidden"))
 
 
 def test_iteration_of_symmetric_agents_reads_nothing_from_the_device():

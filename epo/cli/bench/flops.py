@@ -62,7 +62,7 @@ class Shapes:
         return cls(
             model.observation_dim,
             model.policy_dim,
-            model.memory_dim,
+            model.hidden_dim,
             tuple(network.mlp_units),
             model.num_agents,
             0 if model.gene is None else model.gene.shape[1],

@@ -15,7 +15,7 @@ from tasks.probes.config import ProbeCfg
 from tasks.probes.env import PROBES, Probe, ReachProbe, make_probe
 
 CPU = torch.device("cpu")
-LENGTHS = {"value": 1, "discount": 4, "policy": 1, "memory": 5, "gene": 1, "reach": 50}
+LENGTHS = {"value": 1, "discount": 4, "policy": 1, "memory": 5, "gene": 1, "hidden": 8, "reach": 50}
 TASKS = CONFIG_DIR / "task"
 
 

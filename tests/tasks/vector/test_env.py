@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from epo.config import ConfigError
-from epo.envs import EnvError, VecEnv
+from epo.envs import EnvError, StateEnv, VecEnv
 from tasks import registry
 from tasks.engines.config import AutoCfg
 from tasks.vector.config import VectorCfg
@@ -77,6 +77,37 @@ def test_every_manner_gives_the_same_episodes(manner: str):
         assert mine == expected(i, len(mine), is_last_lost=manner == "lost")
         length = 3 + i
         assert returns[i] and set(returns[i]) == {length * (length + 1) / 2}
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+def test_the_critic_sees_its_groups_beside_the_observation(manner: str):
+    kwargs = MANNERS[manner]
+    if "last" in kwargs:  # the group `critic`: a 7, and the policy's with the other sign
+        env, parts = build_manner(manner), {"critic": 3}
+    else:
+        groups: Dict[str, Any] = {"observation_groups": ["policy"], "critic_groups": ["hidden"]}
+        env, parts = build("make_groups", kwargs=kwargs, **groups), {"hidden": 2}
+    assert env.spec.state_parts == parts and env.spec.observation_dim == 2
+    assert isinstance(env, StateEnv)
+    shown = env.reset().clone()
+    assert torch.equal(env.present_state()[:, -2:], -shown)
+    num_ends = 0
+    for _ in range(12):
+        step = env.step(torch.zeros(4, env.spec.action_dim))
+        assert step.state is not None and step.final_state is not None
+        assert torch.equal(step.state, env.present_state())
+        assert torch.equal(step.state[:, -2:], -step.observation)
+        done = step.terminated | step.truncated
+        assert torch.equal(step.final_state[done, -2:], -step.final_observation[done])
+        num_ends += int(done.sum())
+    assert num_ends > 4
+
+
+def test_groups_of_the_critic_that_are_not_there_are_refused():
+    with pytest.raises(ValueError, match=r"task.critic_groups='secret' is unknown.*hidden"):
+        build("make_groups", critic_groups=["secret"])
+    with pytest.raises(ValueError, match=r"task.critic_groups=.*hidden.* Vector shows one array"):
+        build("make_gymnasium", critic_groups=["hidden"])
 
 
 def test_maniskill_speaks_with_the_words_of_gymnasium_029():

@@ -95,6 +95,25 @@ class GymnasiumToy(Counting):
         info["final_info"] = {"success": self.count == 3}
 
 
+class GroupsToy(GymnasiumToy):
+    """Shows groups: what the policy sees, and its negative."""
+
+    @staticmethod
+    def split(rows: Any) -> Dict[str, Any]:
+        return {"policy": rows, "hidden": -rows}
+
+    def reset(self, **given: Any) -> Any:
+        observation, info = super().reset(**given)
+        return self.split(observation), info
+
+    def step(self, action: Any) -> Any:
+        observation, *rest, info = super().step(action)
+        if "final_obs" in info:
+            for i, row in enumerate(info["final_obs"]):
+                info["final_obs"][i] = None if row is None else self.split(row)
+        return (self.split(observation), *rest, info)
+
+
 class ManiSkillToy(GymnasiumToy):
     """ManiSkill's way: names of Gymnasium 0.29, tensors of all environments, a mask."""
 
@@ -139,7 +158,8 @@ class ManagerToy(Counting):
 
     def show(self) -> Dict[str, Any]:
         self._rows.copy_(torch.from_numpy(self.observe()))
-        return {"critic": torch.full((self.num_envs, 4), torch.nan), self.group: self._rows}
+        hidden = torch.full((self.num_envs, 1), 7.0)
+        return {"critic": torch.cat([hidden, -self._rows], dim=1), self.group: self._rows}
 
     def reset(self, *, seed: Any = None, env_ids: Any = None) -> Any:
         rows = np.arange(self.num_envs) if env_ids is None else env_ids.numpy()
@@ -163,7 +183,7 @@ class ManagerToy(Counting):
         self._flags.copy_(torch.from_numpy(np.stack([terminated, truncated])))
         done = terminated | truncated
         if self.last == "extras":
-            self.extras["final_obs"] = {self.group: self.show()[self.group].clone()}
+            self.extras["final_obs"] = {name: x.clone() for name, x in self.show().items()}
         if self.last == "manual":
             self._pending = done
         elif done.any():
@@ -174,6 +194,10 @@ class ManagerToy(Counting):
 
 def make_gymnasium(num_envs: int, **kwargs: Any) -> GymnasiumToy:
     return GymnasiumToy(num_envs, **kwargs)
+
+
+def make_groups(num_envs: int, **kwargs: Any) -> GroupsToy:
+    return GroupsToy(num_envs, **kwargs)
 
 
 def make_manager(num_envs: int, device: str, seed: int, **kwargs: Any) -> ManagerToy:
