@@ -128,7 +128,7 @@ class Tour:
                 print(f"{step.name}/{job.name}: left for the next call", flush=True)
                 continue
             print(f"{step.name}/{job.name}: at most {left_s / 60:.1f} minutes", flush=True)
-            entry = process.run(job, left_s)
+            entry = process.run(job, left_s, self.folder / "runs" / "compiled")
             git = git_state()
             entry["commit"] = None if git is None else git.commit + ("+" if git.diff else "")
             self.ledger.write(step.name, job.name, entry)
@@ -149,5 +149,6 @@ class Tour:
 
 def _listed(all_steps: Sequence[Step]) -> str:
     lines: List[str] = ["steps:"]
-    lines += [f"  {step.name:<12}{step.help} ({len(step.jobs)} jobs)" for step in all_steps]
+    width = 2 + max(len(step.name) for step in all_steps)
+    lines += [f"  {step.name:<{width}}{step.help} ({len(step.jobs)} jobs)" for step in all_steps]
     return "\n".join(lines)

@@ -12,8 +12,7 @@ HEAD = """# {title}
 Written by `make gpu{device}`; numbers of every job, commands and versions: `results.json`.
 A step that is not finished continues with the next call.
 """
-REHEARSAL = """
-**A rehearsal on a CPU at toy sizes: every command runs, no number means anything.**
+REHEARSAL = """**A rehearsal on a CPU at toy sizes: every command runs, no number means anything.**
 """
 
 

@@ -23,28 +23,33 @@ GRACE_S = 30.0
 """Between the request to end and the end, s."""
 TAIL = 12
 """Lines of output that are kept of a job that failed."""
+CUT_S = 120.0
+"""What was compiled in the last moments of a job that was ended may be cut off, s."""
 
 
-def run(job: Job, limit_s: float) -> Dict[str, Any]:
-    """Run a job and give its entry: how it ended, after what time, and the rows it printed.
+def run(job: Job, limit_s: float, compiled: Path) -> Dict[str, Any]:
+    """Run a job and return its entry: how it ended, after what time, and the rows it printed.
 
     Args:
         job: what to run; its output is also shown.
         limit_s: it is ended after this time, s.
+        compiled: folder of torch's compiled programs, which the next call finds again.
     """
     minutes = f"{max(limit_s - 2 * GRACE_S, 5.0) / 60.0:.2f}"
     words = [w.replace(MINUTES, minutes).replace(PYTHON, sys.executable) for w in job.arguments]
     begin = time.perf_counter()
     with tempfile.TemporaryFile() as output:
-        code = _wait(words, limit_s, output)
+        code = _wait(words, limit_s, output, compiled)
         output.seek(0)
-        text = output.read().decode("utf-8", errors="replace")
+        text = _portable(output.read().decode("utf-8", errors="replace"))
+    if code is None:
+        _drop_cut_off(compiled)
     lines = [line for line in text.splitlines() if line.strip()]
     rows = _rows(lines)
     entry = {
         "state": DONE if code == 0 else LATE if code is None else FAILED,
         "seconds": round(time.perf_counter() - begin, 1),
-        "command": " ".join(["python", *words]),
+        "command": _portable(" ".join(["python", *words])),
         "rows": rows,
     }
     if code != 0:
@@ -52,7 +57,22 @@ def run(job: Job, limit_s: float) -> Dict[str, Any]:
     return entry
 
 
-def _wait(words: List[str], limit_s: float, output: Any) -> Any:
+def _portable(text: str) -> str:
+    """Return a text without the folders of this machine: results are published."""
+    root, home = str(Path(CONFIG_DIR).parent), str(Path.home())
+    return text.replace(f"{root}{os.sep}", "").replace(root, ".").replace(home, "~")
+
+
+def _drop_cut_off(compiled: Path) -> None:
+    """Remove programs that were being written when their job was ended: torch would load them."""
+    newest = time.time() - CUT_S
+    for path in compiled.rglob("*.so"):
+        with suppress(OSError):
+            if path.stat().st_mtime >= newest:
+                path.unlink()
+
+
+def _wait(words: List[str], limit_s: float, output: Any, compiled: Path) -> Any:
     """Run Python and give its exit code; None if it had to be ended."""
     process = subprocess.Popen(
         [sys.executable, *words],
@@ -61,7 +81,11 @@ def _wait(words: List[str], limit_s: float, output: Any) -> Any:
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,  # what it starts ends with it
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={
+            **os.environ,
+            "PYTHONUNBUFFERED": "1",
+            "TORCHINDUCTOR_CACHE_DIR": str(compiled),
+        },
     )
     try:
         with _leaving_at_signals():

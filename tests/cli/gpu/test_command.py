@@ -74,10 +74,29 @@ def test_job_is_ended_at_its_limit_with_all_that_it_started(tmp_path: Path):
     child = f"import time; time.sleep(3); open({str(sign)!r}, 'w')"
     code = f"import subprocess, sys; subprocess.call([sys.executable, '-c', {child!r}])"
     begin = time.perf_counter()
-    entry = process.run(_job("slow", code), limit_s=0.3)
+    entry = process.run(_job("slow", code), 0.3, tmp_path / "compiled")
     assert entry["state"] == LATE and time.perf_counter() - begin < 3.0
     time.sleep(max(0.0, begin + 3.5 - time.perf_counter()))
     assert not sign.exists()
+
+
+def test_programs_that_were_cut_off_are_not_found_by_the_next_call(tmp_path: Path):
+    compiled = tmp_path / "compiled"
+    (compiled / "ab").mkdir(parents=True)
+    whole, cut = compiled / "whole.so", compiled / "ab" / "cut.so"
+    whole.touch()
+    os.utime(whole, (0.0, 0.0))
+    where = "os.environ['TORCHINDUCTOR_CACHE_DIR']"
+    code = f"import os, time; open({where} + '/ab/cut.so', 'w'); time.sleep(60)"
+    entry = process.run(_job("slow", code), 1.0, compiled)
+    assert entry["state"] == LATE and whole.exists() and not cut.exists()
+
+
+def test_results_name_no_folder_of_this_machine(tmp_path: Path):
+    code = f"print({str(process.CONFIG_DIR)!r}, {str(Path.home() / 'x')!r}); raise SystemExit(1)"
+    entry = process.run(_job("fails", code), 20.0, tmp_path)
+    assert entry["output"] == ["cfg ~/x"]
+    assert str(Path(process.CONFIG_DIR).parent) not in entry["command"]
 
 
 def test_job_does_not_outlive_a_call_that_is_ended(tmp_path: Path):
@@ -91,7 +110,7 @@ def test_job_does_not_outlive_a_call_that_is_ended(tmp_path: Path):
 
     threading.Thread(target=end_soon, daemon=True).start()
     with pytest.raises(SystemExit) as ended:
-        process.run(_job("slow", code), limit_s=60.0)
+        process.run(_job("slow", code), 60.0, tmp_path / "compiled")
     assert ended.value.code == 128 + signal.SIGTERM
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
