@@ -93,13 +93,26 @@ CLASSIC: Mapping[str, Range] = {
     "task.goal_spread_rad": Range(0, 4),
 }
 VECTOR: Mapping[str, Range] = {"task.action_range": POSITIVE}
+MUJOCO: Mapping[str, Range] = {
+    **COMMON,
+    "task.goal_radius_m": POSITIVE,
+    "task.payload_kg": Range(0, 1000),
+    "task.effort_cost": NOT_NEGATIVE,
+}
 ENGINES: Mapping[str, Range] = {
     "engine.num_threads": Range(0, 10**4),
     "engine.max_contacts": AUTO_SIZE,
     "engine.max_constraints": AUTO_SIZE,
     "engine.solver_iterations": Range(0, 10**4),
 }
-RANGES: Mapping[str, Range] = {**ALLEGRO_KUKA, **GYMNASIUM, **CLASSIC, **VECTOR, **ENGINES}
+RANGES: Mapping[str, Range] = {
+    **ALLEGRO_KUKA,
+    **GYMNASIUM,
+    **CLASSIC,
+    **VECTOR,
+    **MUJOCO,
+    **ENGINES,
+}
 """Setting of any family of ours, or of an engine -> its range, of each number in a list."""
 
 

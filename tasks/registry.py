@@ -26,6 +26,7 @@ TARGETS: Dict[str, str] = {
     "allegro_kuka": "tasks.allegro_kuka.family:FAMILY",
     "classic": "tasks.classic.family:FAMILY",
     "gymnasium": "tasks.gymnasium.family:FAMILY",
+    "mujoco": "tasks.mujoco.family:FAMILY",
     "probe": "tasks.probes.family:FAMILY",
     "vector": "tasks.vector.family:FAMILY",
 }

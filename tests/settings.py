@@ -11,10 +11,11 @@ from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.classic.config import SCHEMAS
 from tasks.engines.config import AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg
 from tasks.gymnasium.config import GymnasiumCfg
+from tasks.mujoco.config import ArmReachCfg
 from tasks.probes.config import ProbeCfg
 from tasks.vector.config import VectorCfg
 
-TASKS = (AllegroKukaCfg, GymnasiumCfg, ProbeCfg, VectorCfg, *SCHEMAS)
+TASKS = (AllegroKukaCfg, ArmReachCfg, GymnasiumCfg, ProbeCfg, VectorCfg, *SCHEMAS)
 ENGINES = (AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple
 
 import torch
 
@@ -21,6 +21,7 @@ from tasks.allegro_kuka.rewards import TERMS
 from tasks.classic.config import ClassicCfg
 from tasks.classic.env import TASKS
 from tasks.description import Part
+from tasks.mujoco.family import MujocoFamily
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -40,7 +41,7 @@ class Page(NamedTuple):
 def pages() -> List[Page]:
     """Return a page for every task of ours; other people's environments have pages of their own."""
     names = sorted(path.stem for path in (REPOSITORY / "cfg/task").glob("*.yaml"))
-    chosen = [n for n in names if isinstance(configuration(n), (AllegroKukaCfg, ClassicCfg))]
+    chosen = [name for name in names if configuration(name).kind in BODIES]
     return [Page(f"tasks/{name}.md", page(name)) for name in chosen]
 
 
@@ -49,10 +50,9 @@ def page(name: str) -> str:
     cfg = configuration(name)
     head = [f"# {name}", "", summary(name), "", f"![{name}]({name}.webp)", ""]
     command = [f"    python train.py task={name}", f"    python -m epo play task={name}", ""]
-    body = _allegro_kuka(cfg) if isinstance(cfg, AllegroKukaCfg) else _classic(cfg)
     sources = "[U]: IsaacGymEnvs, [E]: the EPO repository, *ours*: our own choice."
     settings = ["", "## Settings", "", sources, "", *table(walk(cfg, "task."))]
-    return "\n".join([*head, *command, *body, *settings, ""])
+    return "\n".join([*head, *command, *BODIES[cfg.kind](cfg), *settings, ""])
 
 
 def summary(name: str) -> str:
@@ -165,3 +165,38 @@ def _classic(cfg: ClassicCfg) -> List[str]:
         ),
     ]
     return [*lines, "| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in facts)]
+
+
+def _mujoco(cfg: Any) -> List[str]:
+    """Return what a task over a MuJoCo model says of its numbers."""
+    family = registry.of(cfg)
+    assert isinstance(family, MujocoFamily)
+    task, described = family.task(cfg), family.describe(cfg, 0, 0)
+    success = f"`{task.success_metric}`" if task.success_metric else "none: the return"
+    return [
+        *_layout("Observation", described.observation),
+        *_layout("Action", described.action),
+        "",
+        "## Reward",
+        "",
+        "Task units per control step; the terms add up.",
+        "",
+        "| term | paid |",
+        "| --- | --- |",
+        *(f"| {name} | {escape(meaning)} |" for name, meaning in task.reward),
+        "",
+        "## Episode",
+        "",
+        f"- **Time limit:** {cfg.episode_length} control steps of {task.model.control_dt_s:g} s; "
+        "the clock is not observed.",
+        f"- **Success metric:** {success}.",
+        "- **Engines:** `mujoco` on CPU threads, `mujoco_warp`.",
+    ]
+
+
+BODIES: Dict[str, Callable[[Any], List[str]]] = {
+    "allegro_kuka": _allegro_kuka,
+    "classic": _classic,
+    "mujoco": _mujoco,
+}
+"""`task.kind` -> what a page of such a task says; other people's environments have other pages."""

@@ -105,6 +105,10 @@ class Model:
         """Return the least and the largest position [2, J] of joints, rad or m."""
         return np.array([self._joint(name).range for name in joints]).T
 
+    def repeated(self, field: str, num_envs: int) -> np.ndarray:
+        """Return a field of the model once for every world, [N, ...], to be changed and given."""
+        return np.repeat(getattr(self.mj, field)[None], num_envs, axis=0)
+
     @property
     def key(self) -> int:
         """Return the index of the keyframe `home`, -1 without one."""

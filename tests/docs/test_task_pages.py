@@ -21,7 +21,7 @@ def texts():
 
 
 def test_every_task_has_a_page_in_the_navigation_and_a_picture(texts):
-    assert len(texts) == 14
+    assert len(texts) == 15
     for path in texts:
         assert f"- {path}\n" in NAV
         assert (task_pages.REPOSITORY / "docs" / path).with_suffix(".webp").exists()
@@ -29,7 +29,11 @@ def test_every_task_has_a_page_in_the_navigation_and_a_picture(texts):
 
 @pytest.mark.parametrize(
     ("task", "observation", "action"),
-    [("AllegroKukaThrow", 99, 23), ("AllegroKukaTwoArmsReorientation", 196, 46)],
+    [
+        ("ArmReach", 23, 7),
+        ("AllegroKukaThrow", 99, 23),
+        ("AllegroKukaTwoArmsReorientation", 196, 46),
+    ],
 )
 def test_layout_covers_every_number_once(texts, task: str, observation: int, action: int):
     text = texts[f"tasks/{task}.md"]

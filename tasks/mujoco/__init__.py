@@ -1,0 +1,1 @@
+"""Tasks over a MuJoCo model, on either MuJoCo engine."""
