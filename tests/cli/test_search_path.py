@@ -84,9 +84,9 @@ def test_what_is_not_there_is_one_line(word, message):
 
 
 def test_unknown_task_lists_what_the_search_path_offers_nearest_first(folder: Path):
-    with pytest.raises(ConfigError, match=r"did you mean MyReach\? \(choices: MyReach, ProbeReach"):
+    with pytest.raises(ConfigError, match=r"did you mean MyReach\? \(choices: MyReach, ArmReach, "):
         environment.check([f"--config-dir={folder}", "task=MyReech"])
-    with pytest.raises(ConfigError, match=r"choices: ProbeReach, .*own: --config-dir=<folder>\)"):
+    with pytest.raises(ConfigError, match=r"choices: ArmReach, .*own: --config-dir=<folder>\)"):
         environment.check(["task=MyReech"])
 
 
