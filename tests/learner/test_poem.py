@@ -249,11 +249,22 @@ def test_nothing_is_mutated_while_it_warms_up():
         ("all", 4, {"log_std", "gene"}),
     ],
 )
-def test_what_belongs_to_one_agent_or_to_the_critic_is_not_mutated(tensors, num_agents, kept):
+def test_what_belongs_to_one_agent_or_to_the_value_head_is_not_mutated(tensors, num_agents, kept):
     model = small_run(small_cfg("lstm"), num_agents).model
     mutable = {id(parameter) for parameter in mutable_parameters(model, tensors)}
     names = {name for name, parameter in model.named_parameters() if id(parameter) not in mutable}
     assert names == kept
+
+
+def test_trunk_of_the_critic_is_no_part_of_the_policy():
+    cfg = small_cfg("lstm")
+    cfg.network.critic = "separate"
+    model = small_run(cfg, 4).model
+    assert model.critic is not None
+    own = list(model.critic.parameters())
+    for tensors, num in (("policy", 0), ("all", len(own))):
+        mutable = {id(parameter) for parameter in mutable_parameters(model, tensors)}
+        assert sum(id(parameter) in mutable for parameter in own) == num
 
 
 @pytest.mark.parametrize(("states", "per_agent"), [(1, 1), (24, 1), (30, 1), (48, 2), (9999, 2)])

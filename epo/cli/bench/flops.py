@@ -47,6 +47,7 @@ class Shapes:
         mlp_units: widths of the layers after it.
         num_agents: K.
         gene_dim: G; 0: no genes.
+        critic_dim: width of what a critic with a trunk of its own reads; 0: it shares the actor's.
     """
 
     observation_dim: int
@@ -55,6 +56,7 @@ class Shapes:
     mlp_units: Tuple[int, ...]
     num_agents: int = 1
     gene_dim: int = 0
+    critic_dim: int = 0
 
     @classmethod
     def of(cls, model: ActorCritic, network: NetworkCfg) -> Shapes:
@@ -66,6 +68,7 @@ class Shapes:
             tuple(network.mlp_units),
             model.num_agents,
             0 if model.gene is None else model.gene.shape[1],
+            0 if model.critic is None else model.state_dim or model.observation_dim,
         )
 
 
@@ -92,17 +95,24 @@ def layers(shapes: Shapes, steps: int, batch: int) -> List[Layer]:
 
     Nothing flows back into observations, nor into the state before the first step.
     """
+    inputs = [shapes.observation_dim, *([shapes.critic_dim] if shapes.critic_dim else [])]
+    found = [layer for width in inputs for layer in _trunk(shapes, width, steps, batch)]
+    rows, last = steps * batch, (shapes.lstm_units, *shapes.mlp_units)[-1]
+    heads = (shapes.policy_dim, 1)
+    return found + [Layer(Product(rows, last, n, in_trunk=False)) for n in heads]
+
+
+def _trunk(shapes: Shapes, input_dim: int, steps: int, batch: int) -> List[Layer]:
+    """Return the layers below the heads, of a trunk that reads vectors of a width."""
     rows, width, units = steps * batch, shapes.lstm_units, shapes.mlp_units
     first = 4 * width or units[0]
-    found = [Layer(Product(rows, shapes.observation_dim, first), input_gradients=0)]
+    found = [Layer(Product(rows, input_dim, first), input_gradients=0)]
     if shapes.gene_dim:
         found.append(Layer(Product(shapes.num_agents, shapes.gene_dim, first)))
     if width:
         found.append(Layer(Product(batch, width, 4 * width), steps, steps - 1))
         units = (width, *units)
-    found += [Layer(Product(rows, *pair)) for pair in zip(units, units[1:])]
-    heads = (shapes.policy_dim, 1)
-    return found + [Layer(Product(rows, units[-1], n, in_trunk=False)) for n in heads]
+    return found + [Layer(Product(rows, *pair)) for pair in zip(units, units[1:])]
 
 
 def forward(shapes: Shapes, steps: int, batch: int) -> Work:

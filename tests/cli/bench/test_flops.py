@@ -23,9 +23,9 @@ STEPS, BATCH = 4, 6
 WIDTHS = {"observation_dim": 5, "policy_dim": 3}
 
 
-def make(kind: str, num_agents: int) -> Tuple[ActorCritic, Shapes]:
-    network = NetworkCfg(kind=kind, lstm_units=8, mlp_units=[7, 9], gene_dim=2)
-    model = ActorCritic(5, 3, num_agents, network, NormalizerCfg())
+def make(kind: str, num_agents: int, critic: str) -> Tuple[ActorCritic, Shapes]:
+    network = NetworkCfg(kind=kind, lstm_units=8, mlp_units=[7, 9], gene_dim=2, critic=critic)
+    model = ActorCritic(5, 3, num_agents, network, NormalizerCfg(), state_dim=6)
     return model, Shapes.of(model, network)
 
 
@@ -40,13 +40,15 @@ def test_operations_by_hand():
 
 
 @pytest.mark.parametrize("kind", ["lstm", "mlp"])
-@pytest.mark.parametrize("num_agents", [1, 3])
+@pytest.mark.parametrize(
+    ("num_agents", "critic"), [(1, "shared"), (3, "shared"), (3, "asymmetric")]
+)
 def test_operations_are_those_that_torch_counts(
-    monkeypatch: pytest.MonkeyPatch, kind: str, num_agents: int
+    monkeypatch: pytest.MonkeyPatch, kind: str, num_agents: int, critic: str
 ):
     # Columns of zeros are no work that has to be done.
     monkeypatch.setattr("epo.models.lstm.ALIGNMENT", 1)
-    model, shapes = make(kind, num_agents)
+    model, shapes = make(kind, num_agents, critic)
     # Neither is the LSTM's bias, which is a further column where all sequences share it.
     is_column = kind == "lstm" and num_agents == 1
     of_bias = 2 * STEPS * BATCH * 4 * shapes.lstm_units if is_column else 0
@@ -56,6 +58,7 @@ def test_operations_are_those_that_torch_counts(
             torch.arange(BATCH) % num_agents,
             model.initial_memory(BATCH),
             torch.zeros(STEPS, BATCH, dtype=torch.bool),
+            torch.randn(STEPS, BATCH, 6) if model.state_dim else None,
         )
         counted_forward = counter.get_total_flops()
         (output.mean.sum() + output.value.sum()).backward()
