@@ -190,8 +190,9 @@ class ActorCritic(Trunk):
             acting, own = self.features(x, self.gene, agent, own.contiguous(), is_first)
             if self.state_normalizer is not None:
                 x = None if state is None else self.state_normalizer(state)
-            value = torch.full_like(is_first, math.nan, dtype=acting.dtype)
-            if x is not None:
+            if x is None:
+                value = torch.full_like(is_first, math.nan, dtype=acting.dtype)
+            else:
                 others = others.contiguous()
                 seeing, others = self.critic.features(x, self.gene, agent, others, is_first)
                 value = self.value_head(seeing).view(is_first.shape)
