@@ -131,6 +131,7 @@ class Training:
             `ActorCritic` can do.
         policy: `(algo, state, path, env) -> epo.runner.evaluator.Policy`, acts as a checkpoint
             says; None: the checkpoint holds an `ActorCritic` as `model`.
+        schema: of its settings, a subclass of `epo.config.AlgoCfg`; its own group is `algo.<name>`.
         dealt: what a rank gets: `SLICES` of every agent's environments, or whole `MEMBERS`; None:
             it trains in one process.
         has_population: more than one agent makes sense, whatever the other settings.
@@ -142,6 +143,7 @@ class Training:
     checks: Tuple[Target, ...] = ()
     fits: Optional[Target] = None
     policy: Optional[Target] = None
+    schema: Target = "epo.config:AlgoCfg"
     dealt: Optional[str] = None
     has_population: bool = False
     saves_one: bool = False
@@ -156,6 +158,7 @@ trainers = Table(
         "pbt": Training(
             "epo.runner.pbt:make_pbt",
             (_BATCH, "epo.config.pbt:check_pbt"),
+            schema="epo.config:PbtAlgoCfg",
             dealt=MEMBERS,
             has_population=True,
             saves_one=True,
@@ -165,12 +168,14 @@ trainers = Table(
             ("epo.config.pql:check_pql",),
             fits="epo.config.interface:check_continuous",
             policy="epo.runner.pql:load_policy",
+            schema="epo.config:PqlAlgoCfg",
         ),
         "rl_games": Training(
             "epo.runner.rl_games:RlGamesLoop",
             (_BATCH, "epo.config.rl_games:check_rl_games"),
             fits="epo.config.interface:check_rl_games_task",
             policy="epo.runner.rl_games:load_policy",
+            schema="epo.config:RlGamesAlgoCfg",
         ),
     },
 )

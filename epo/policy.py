@@ -11,8 +11,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
+from epo.components import load as load_target
 from epo.components import trainers
-from epo.config import AlgoCfg, ConfigError
+from epo.config import AlgoCfg, ConfigError, algo_node
 from epo.envs import EnvSpec
 from epo.models.actor_critic import ActorCritic
 from epo.runner.evaluator import AgentPolicy, Policy, load_policy
@@ -149,9 +150,10 @@ def _algo(saved: SavedRun) -> AlgoCfg:
         ConfigError: if they are not of this version.
     """
     try:
-        node = OmegaConf.structured(AlgoCfg)
-        OmegaConf.set_struct(node.rl_games.overrides, False)
-        algo = OmegaConf.to_object(OmegaConf.merge(node, saved.settings["algo"]))
+        settings = saved.settings["algo"]
+        node = algo_node(load_target(trainers.get(settings["trainer"]).schema))
+        OmegaConf.set_struct(node.own, False)  # those of modules that nobody has imported
+        algo = OmegaConf.to_object(OmegaConf.merge(node, settings))
     except OmegaConfBaseException as error:
         reason = str(error).partition("\n")[0]
         way_out = f"its settings do not fit this epo ({reason}); use the one in versions.json"

@@ -21,6 +21,7 @@ from epo.config.batch import num_agents_of
 from epo.config.devices import ALL, check_dealt, check_devices, check_here, envs_unit, num_ranks
 from epo.config.parts import check_parts
 from epo.config.rules import CHOICES, RANGES
+from epo.cores import granted_cores
 from epo.world import find_world
 
 ENVS_ON_CUDA = 24_576
@@ -50,15 +51,24 @@ def validate(cfg: Config) -> None:
     Raises:
         ConfigError: at the first impossible setting.
     """
+    for table in TABLES:
+        for name in chosen(get(cfg, table.setting)):
+            table.check(name)
+    schema = load(trainers.get(cfg.algo.trainer).schema)
+    if not isinstance(cfg.algo, schema):
+        way_out = f"algo={cfg.algo.name} has none of its settings; they come with algo=pbt, pql or "
+        way_out += "rl_games_ppo"
+        raise ConfigError("algo.trainer", cfg.algo.trainer, way_out)
     for name, options in CHOICES.items():
+        if not has(cfg, name):
+            continue
         value = get(cfg, name)
         if value not in options:
             hint = did_you_mean(str(value), options)
             raise ConfigError(name, value, f"unknown{hint} (choices: {', '.join(options)})")
-    for table in TABLES:
-        for name in chosen(get(cfg, table.setting)):
-            table.check(name)
     for name, allowed in RANGES.items():
+        if not has(cfg, name):
+            continue
         value = get(cfg, name)
         way_out = allowed.complaint(value)
         if way_out:
@@ -133,13 +143,6 @@ def resolve(cfg: Config, devices: Sequence[str] = ("cuda", "cpu")) -> Tuple[Conf
     return cfg, choices
 
 
-def granted_cores() -> int:
-    """Count the CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def has_population(algo: AlgoCfg) -> bool:
     """Return whether more than one agent makes sense: SAPG's, EPO's, PBT's."""
     return (
@@ -153,6 +156,12 @@ def has_population(algo: AlgoCfg) -> bool:
 def get(cfg: Any, name: str) -> Any:
     """Return the value of a dotted setting such as `algo.ppo.gamma`."""
     return reduce(getattr, name.split("."), cfg)
+
+
+def has(cfg: Config, name: str) -> bool:
+    """Return whether this algorithm has a setting: only its own trainer's group is there."""
+    group, _, rest = name.partition(".")
+    return group != "algo" or hasattr(cfg.algo, rest.partition(".")[0])
 
 
 def _auto_num_envs(cfg: Config, unit: int) -> Tuple[int, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import Mapping, NamedTuple, Optional
 
+from epo.cores import core_ids
 from epo.terminal import mute
 
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -59,7 +60,7 @@ def take_cores(world: World) -> None:
     """
     if not hasattr(os, "sched_setaffinity"):
         return
-    cores = sorted(os.sched_getaffinity(0))
+    cores = core_ids()
     share = len(cores) // world.local_size
     if share:
         first = world.local_rank * share

@@ -6,16 +6,16 @@ import dataclasses
 import typing
 from typing import Any, Dict, Set
 
-from epo.config import AlgoCfg, Config
+from epo.config import SCHEMAS, AlgoCfg, Config
 from tasks.allegro_kuka.config import AllegroKukaCfg
-from tasks.classic.config import SCHEMAS
+from tasks.classic.config import SCHEMAS as CLASSIC
 from tasks.engines.config import AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg
 from tasks.gymnasium.config import GymnasiumCfg
 from tasks.mujoco.config import ArmReachCfg
 from tasks.probes.config import ProbeCfg
 from tasks.vector.config import VectorCfg
 
-TASKS = (AllegroKukaCfg, ArmReachCfg, GymnasiumCfg, ProbeCfg, VectorCfg, *SCHEMAS)
+TASKS = (AllegroKukaCfg, ArmReachCfg, GymnasiumCfg, ProbeCfg, VectorCfg, *CLASSIC)
 ENGINES = (AutoCfg, IsaacGymCfg, MujocoCfg, MujocoWarpCfg)
 
 
@@ -40,6 +40,7 @@ def is_numeric(hint: Any) -> bool:
 def every_number() -> Set[str]:
     """Name every setting of every task, engine and algorithm whose type is a number's."""
     roots = [("", Config(algo=AlgoCfg(name="ppo")))]
+    roots += [("algo.", schema(name="ppo")) for schema in SCHEMAS.values()]
     roots += [("task.", schema()) for schema in TASKS] + [("engine.", s()) for s in ENGINES]
     found: Set[str] = set()
 
@@ -60,6 +61,8 @@ def every_number() -> Set[str]:
 def every_setting() -> Dict[str, Any]:
     """Return the default of every setting of every task, engine and algorithm."""
     settings = flat(Config(algo=AlgoCfg(name="ppo")))
+    for schema in SCHEMAS.values():
+        settings.update(flat(schema(name="ppo"), "algo."))
     for group, schemas in (("task", TASKS), ("engine", ENGINES)):
         del settings[group]
         for schema in schemas:

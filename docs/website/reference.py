@@ -9,6 +9,7 @@ from docs.website.settings import table, walk
 from docs.website.task_pages import Page
 from epo.cli.compose import check
 from epo.cli.environment import CONFIG_DIR, register
+from epo.components import load, trainers
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOMS: Dict[str, str] = {
@@ -23,6 +24,8 @@ ROOMS: Dict[str, str] = {
     "tasks": "Tasks",
 }
 """Place in the repository -> title of its page, in the order of the navigation."""
+OTHERS = {"pbt": "pbt", "pql": "pql", "rl_games": "rl_games_ppo"}
+"""Ways of training with settings of their own -> `algo=<name>`."""
 SETTINGS = """# Settings
 
 Every setting of `python train.py` (`task=AllegroKukaRegrasping algo=epo`) with its value. Set any
@@ -70,4 +73,9 @@ def settings() -> str:
     register()
     cfg = check([], CONFIG_DIR)[0]
     found = [one for one in walk(cfg, "") if not one.name.startswith("task.")]
-    return "\n".join([SETTINGS, *table(iter(found)), ""])
+    lines = [SETTINGS, *table(iter(found)), ""]
+    for trainer, name in OTHERS.items():
+        own = load(trainers.get(trainer).schema)(name=name)
+        group = walk(vars(own)[trainer], f"algo.{trainer}.")
+        lines += [f"## Only `algo={name}`", "", *table(group), ""]
+    return "\n".join(lines)

@@ -24,7 +24,8 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from epo.cli.guidance import meant, options_of
 from epo.cli.overrides import GROUPS
 from epo.cli.search_path import for_hydra, settled
-from epo.config import Config, ConfigError
+from epo.components import trainers
+from epo.config import AlgoCfg, Config, ConfigError
 from epo.exceptions import keep_traceback, one_line, traceback_text, wants_tracebacks
 from epo.quoting import literal, shell, unquoted
 from epo.redact import redact
@@ -245,6 +246,12 @@ def _wrong_setting(error: OmegaConfBaseException, lines: Sequence[str]) -> Confi
         if name == key or name.startswith((f"{key}.", f"{key}[")):
             key, value = name, text
     if isinstance(error, (ConfigKeyError, AttributeError)):
+        owner = key.split(".")[1] if key.startswith("algo.") else ""
+        if owner in trainers.names and owner not in AlgoCfg.__dataclass_fields__:
+            way_out = f"only a run of algo.trainer={owner} has such settings; leave it out"
+            experiment = next((line for line in lines if line.startswith("experiment=")), None)
+            way_out += "" if experiment is None else f", or {experiment} which sets it"
+            return ConfigError(key, "..." if value == "None" else value, way_out)
         known = _settings()
         if key in known:  # of the default task, not of this one
             way_out = "the chosen task, engine or algorithm has no such setting"

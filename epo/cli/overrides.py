@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence, Set
+from typing import Any, List, Mapping, Sequence, Set
 
+from epo.dotted import flat
 from epo.quoting import quoted
 
 GROUPS = ("task", "engine", "algo")
@@ -20,7 +21,7 @@ def overrides(settings: Mapping[str, Any]) -> List[str]:
     for name, value in settings.items():
         if name in GROUPS:
             lines.append(f"{name}={value['name']}")
-        lines += [f"{key}={_text(item)}" for key, item in _flat(name, value).items()]
+        lines += [f"{key}={_text(item)}" for key, item in flat({name: value}).items()]
     return lines
 
 
@@ -36,15 +37,6 @@ def merge(saved: Sequence[str], given: Sequence[str]) -> List[str]:
 
 def _is_replaced(name: str, names: Set[str]) -> bool:
     return name in names or name.partition(".")[0] in names.intersection(GROUPS)
-
-
-def _flat(name: str, value: Any) -> Dict[str, Any]:
-    if not isinstance(value, dict):
-        return {name: value}
-    flat: Dict[str, Any] = {}
-    for key, item in value.items():
-        flat.update(_flat(f"{name}.{key}", item))
-    return flat
 
 
 def _text(value: Any) -> str:

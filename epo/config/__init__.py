@@ -44,12 +44,16 @@ __all__ = [
     "NetworkCfg",
     "NormalizerCfg",
     "PPOCfg",
+    "PbtAlgoCfg",
     "PbtCfg",
     "PenaltyCfg",
     "PoemCfg",
+    "PqlAlgoCfg",
     "PqlCfg",
     "RecordCfg",
+    "RlGamesAlgoCfg",
     "RlGamesCfg",
+    "algo_node",
     "register",
 ]
 
@@ -79,9 +83,39 @@ class AlgoCfg:
     aggregation: AggregationCfg = field(default_factory=AggregationCfg)
     cpo: CpoCfg = field(default_factory=CpoCfg)
     evolution: EvolutionCfg = field(default_factory=EvolutionCfg)
+
+
+@dataclass
+class PqlAlgoCfg(AlgoCfg):
+    """`algo.trainer=pql`."""
+
     pql: PqlCfg = field(default_factory=PqlCfg)
+    """Q-learning."""
+
+
+@dataclass
+class PbtAlgoCfg(AlgoCfg):
+    """`algo.trainer=pbt`."""
+
     pbt: PbtCfg = field(default_factory=PbtCfg)
+    """Population based training."""
+
+
+@dataclass
+class RlGamesAlgoCfg(AlgoCfg):
+    """`algo.trainer=rl_games`."""
+
     rl_games: RlGamesCfg = field(default_factory=RlGamesCfg)
+    """What rl_games alone knows."""
+
+
+SCHEMAS: Dict[str, type] = {
+    "base": AlgoCfg,
+    "base_pql": PqlAlgoCfg,
+    "base_pbt": PbtAlgoCfg,
+    "base_rl_games": RlGamesAlgoCfg,
+}
+"""What the files of `cfg/algo/` build on: settings of a way of training stand in its runs alone."""
 
 
 @dataclass
@@ -187,11 +221,18 @@ class Config:
     texts = MappingProxyType({})
 
 
+def algo_node(schema: type) -> Any:
+    """Return the node of an algorithm's schema, with the settings of registered components."""
+    node = OmegaConf.structured(schema)
+    node.own = {name: OmegaConf.structured(cls) for name, cls in own_settings().items()}
+    if "rl_games" in node:
+        OmegaConf.set_struct(node.rl_games.overrides, False)  # takes any name
+    return node
+
+
 def register(store: Any) -> None:
     """Put the schemas into `store` (a Hydra ConfigStore) under the names used in `cfg/`."""
     store.store(name="base_config", node=Config)
-    algo = OmegaConf.structured(AlgoCfg)
-    algo.own = {name: OmegaConf.structured(cls) for name, cls in own_settings().items()}
-    OmegaConf.set_struct(algo.rl_games.overrides, False)  # takes any name
-    store.store(group="algo", name="base", node=algo)
+    for name, schema in SCHEMAS.items():
+        store.store(group="algo", name=name, node=algo_node(schema))
     store.store(group="record", name="base", node=RecordCfg)

@@ -88,9 +88,14 @@ class PbtCfg:
     task tells apart, or some of them as `reward.<name>`."""
 
 
+def pbt_of(algo: AlgoCfg) -> PbtCfg:
+    """Return `algo.pbt`, which only `algo.trainer=pbt` has."""
+    return vars(algo)["pbt"]
+
+
 def is_files(algo: AlgoCfg) -> bool:
     """Return whether this process is one member of a population in a shared folder."""
-    return algo.trainer == "pbt" and algo.pbt.backend == "files"
+    return algo.trainer == "pbt" and pbt_of(algo).backend == "files"
 
 
 def num_roles(cfg: PbtCfg, num_members: int) -> List[int]:
@@ -115,14 +120,14 @@ def check_pbt(cfg: Config) -> None:
             way_out = f"members share no network; use {str(off).lower()}"
             raise ConfigError(f"algo.{name}", value, way_out)
     num_members = _check_files(cfg) if is_files(algo) else _check_process(cfg)
-    _check_roles(algo.pbt, num_members)
-    _check_factors(algo.pbt)
+    _check_roles(pbt_of(algo), num_members)
+    _check_factors(pbt_of(algo))
     _check_mutable(algo)
 
 
 def _check_files(cfg: Config) -> int:
     """Check what a process in a shared folder must know; give the number of members."""
-    pbt = cfg.algo.pbt
+    pbt = pbt_of(cfg.algo)
     if pbt.folder is None:
         way_out = "algo.pbt.backend=files needs the folder that all members share"
         raise ConfigError("algo.pbt.folder", "null", way_out)
@@ -138,7 +143,7 @@ def _check_files(cfg: Config) -> int:
 
 def _check_process(cfg: Config) -> int:
     """Check the members of one process; give their number."""
-    pbt = cfg.algo.pbt
+    pbt = pbt_of(cfg.algo)
     for name in ("folder", "member"):
         value = getattr(pbt, name)
         if value is not None:
@@ -172,7 +177,7 @@ def _check_factors(pbt: PbtCfg) -> None:
 
 def _check_mutable(algo: AlgoCfg) -> None:
     """Check the names of what is mutated; which reward terms there are, only the task knows."""
-    pbt = algo.pbt
+    pbt = pbt_of(algo)
     for name in pbt.mutable:
         family = name.partition(".")[0]
         if name not in RULES and family != REWARD:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, List
 from epo.config.error import ConfigError
 
 if TYPE_CHECKING:
-    from epo.config import Config
+    from epo.config import AlgoCfg, Config
 
 
 @dataclass
@@ -100,7 +100,12 @@ def check_pql(cfg: Config) -> None:
         if value != off:
             way_out = f"algo.trainer=pql has no population; use {str(off).lower()}"
             raise ConfigError(f"algo.{name}", value, way_out)
-    _check_numbers(algo.pql)
+    _check_numbers(pql_of(algo))
+
+
+def pql_of(algo: AlgoCfg) -> PqlCfg:
+    """Return `algo.pql`, which only `algo.trainer=pql` has."""
+    return vars(algo)["pql"]
 
 
 def _check_numbers(pql: PqlCfg) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Tuple
 
+from epo.config.pbt import pbt_of
+
 FREE, OPEN, FIXED = "free", "open", "fixed"
 
 RESUME: Mapping[str, str] = {
@@ -132,7 +134,7 @@ def rule(name: str) -> str:
 def no_effect(cfg: Any, name: str) -> str:
     """Return why a new value of an open setting would change nothing; empty if it takes effect."""
     algo = cfg.algo
-    if algo.trainer == "pbt" and name.startswith("algo.") and name[5:] in algo.pbt.mutable:
+    if algo.trainer == "pbt" and name.startswith("algo.") and name[5:] in pbt_of(algo).mutable:
         return "every member has its own value, which evolves"
     for setting, controller in _CONTROLLED:
         if name == setting and getattr(getattr(algo, controller[0]), controller[1]) == "adaptive":

@@ -11,9 +11,10 @@ import difflib
 from dataclasses import dataclass, field
 from functools import reduce
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple
 
 from epo.config.error import ConfigError
+from epo.dotted import flat
 
 if TYPE_CHECKING:
     from epo.config import AlgoCfg, Config
@@ -82,6 +83,11 @@ DERIVED = {
 """Settings below `algo` that decide a setting of rl_games together with others."""
 FIXED: Dict[str, Any] = {
     "ppo.shuffle": False,
+    "ppo.advantage": "gae",
+    "ppo.quantities": [],
+    "ppo.reward_terms": [],
+    "hooks": [],
+    "network.model": "actor_critic",
     "ppo.soft_bound": 1.1,
     "ppo.learning_rate_factor": 1.5,
     "ppo.min_learning_rate": 1e-6,
@@ -99,7 +105,10 @@ FIXED: Dict[str, Any] = {
     "evolution.enabled": False,
 }
 """Settings below `algo` with the only value that rl_games can do."""
-UNUSED = ("network.gene_dim", "network.cnn_channels")
+UNUSED = (
+    *("network.gene_dim", "network.gene_std", "network.noise_ladder"),
+    *("network.cnn_channels", "network.critic"),  # another critic is refused for all but ours
+)
 """Settings below `algo` without a meaning for one agent that sees vectors."""
 OVERRIDABLE = (
     "config.bound_loss_type",
@@ -135,17 +144,6 @@ def sequences_per_minibatch(algo: AlgoCfg, num_envs: int) -> int:
     return num_envs // ppo.num_minibatches
 
 
-def flat(tree: Mapping[str, Any], prefix: str = "") -> Dict[str, Any]:
-    """Return the leaves of nested mappings by their dotted names."""
-    leaves: Dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            leaves.update(flat(value, f"{prefix}{name}."))
-        else:
-            leaves[f"{prefix}{name}"] = value
-    return leaves
-
-
 def check_rl_games(cfg: Config) -> None:
     """Refuse what rl_games cannot do, and to run without it.
 
@@ -174,10 +172,15 @@ def check_translatable(cfg: Config) -> None:
         _check_minibatches(cfg.algo, int(cfg.num_envs))
 
 
+def overrides_of(algo: AlgoCfg) -> Dict[str, Any]:
+    """Return `algo.rl_games.overrides`, which only `algo.trainer=rl_games` has."""
+    return vars(algo)["rl_games"].overrides
+
+
 def _check_overrides(algo: AlgoCfg) -> None:
     ours = {row.theirs: row.ours for row in TRANSLATED}
     ours["config.minibatch_size"] = "ppo.minibatch_size"
-    for name, value in flat(algo.rl_games.overrides).items():
+    for name, value in flat(overrides_of(algo)).items():
         setting = f"algo.rl_games.overrides.{name}"
         if name in ours:
             raise ConfigError(setting, value, f"it is translated: set algo.{ours[name]}")

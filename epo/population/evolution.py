@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from epo.components import crossovers, mutations, rankings, selections
 from epo.config import EvolutionCfg
@@ -187,8 +188,8 @@ class Evolution:
 
     @torch.no_grad()
     def apply(
-        self, generation: Generation, gene: Tensor, log_std: Optional[Tensor] = None
-    ) -> Tensor:
+        self, generation: Generation, gene: Parameter, log_std: Optional[Parameter] = None
+    ) -> List[Parameter]:
         """Write the children into the population, in place.
 
         Args:
@@ -197,7 +198,7 @@ class Evolution:
             log_std: [K, A] parameter; changed only by `log_std=average`.
 
         Returns:
-            [R] replaced rows on the gene's device: their optimizer moments are stale.
+            What was changed, in the rows `generation.replaced`: their optimizer moments are stale.
         """
         rows, parents = generation.replaced, generation.parents
         children = operators.crossover(gene, parents, generation.shares.to(gene))
@@ -208,7 +209,8 @@ class Evolution:
         if log_std is not None and self.cfg.log_std == "average":
             half = log_std.new_full((len(rows), 1), 0.5)
             operators.replace(log_std, rows, operators.crossover(log_std, parents, half))
-        return torch.tensor(rows, device=gene.device)
+            return [gene, log_std]
+        return [gene]
 
     def promote(self, agent: int) -> None:
         """Record that `agent` and the leader have changed places."""

@@ -29,6 +29,7 @@ from epo.runner.flight_recorder import (
     restore_random,
 )
 from epo.runner.run import make_loop
+from epo.runner.run_folder import without_strange_groups
 
 
 class SavedFailure:
@@ -54,7 +55,8 @@ class SavedFailure:
         except (OSError, ValueError, AssertionError, YAMLError) as error:
             way_out = f"no folder of a failure ({one_line(error)}); name <run>/failure/<time>"
             raise ConfigError("folder", folder, way_out) from error
-        self.settings: Dict[str, Any] = {str(name): value for name, value in settings.items()}
+        named = {str(name): value for name, value in settings.items()}
+        self.settings: Dict[str, Any] = without_strange_groups(named)
 
     @property
     def spec(self) -> EnvSpec:

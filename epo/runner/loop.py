@@ -173,16 +173,21 @@ class Loop(ABC):
         return {}
 
     def is_best(self) -> bool:
-        """Return whether the leader's objective is the best so far, and remember it if so.
+        """Return whether the leader's objective is the best so far.
 
         Of equal ones the later is better: it has learned for longer.
         """
+        return self._objective() >= self.best_fitness
+
+    def remember_best(self) -> None:
+        """Let the leader's objective be the best so far; nothing where this rank has none."""
+        objective = self._objective()
+        if not math.isnan(objective):
+            self.best_fitness = objective
+
+    def _objective(self) -> float:
         column = "eval/fitness" if self.cfg.record.eval_interval else "leader/objective"
-        fitness = self.last_metrics.get(column, math.nan)
-        is_best = fitness >= self.best_fitness
-        if is_best:
-            self.best_fitness = fitness
-        return is_best
+        return self.last_metrics.get(column, math.nan)
 
     def is_finished(self) -> bool:
         """Return whether a limit of the run is reached."""

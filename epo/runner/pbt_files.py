@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 from epo.config import Config
+from epo.config.pbt import pbt_of
 from epo.envs import VecEnv
 from epo.population.pbt import Ranking, decide, obstacle, rank
 from epo.record.recorder import Recorder
@@ -37,7 +38,7 @@ class FilesPBT(MemberLoop):
     """
 
     def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder) -> None:
-        pbt = cfg.algo.pbt
+        pbt = pbt_of(cfg.algo)
         assert pbt.member is not None and pbt.folder is not None  # checked by epo.config.pbt
         self.index = pbt.member
         super().__init__(cfg, env, recorder, [pbt.member])

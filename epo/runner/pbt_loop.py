@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from epo.config import Config
-from epo.config.pbt import REWARD
+from epo.config.pbt import REWARD, pbt_of
 from epo.envs import MemberEnv, VecEnv
 from epo.learner.witness import first_nonfinite
 from epo.models.members import MemberNetworks
@@ -65,7 +65,7 @@ class MemberLoop(Loop):
     ) -> None:
         self.num_here = num_here = len(indices) // ranks.size
         super().__init__(cfg, env, recorder, ranks, num_here)
-        self.pbt = cfg.algo.pbt
+        self.pbt = pbt_of(cfg.algo)
         if env.spec.metrics:
             check_metric("algo.pbt.objective", self.pbt.objective, env.spec.metrics)
         self.share = env.spec.num_envs // num_here

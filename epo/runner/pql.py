@@ -11,6 +11,7 @@ from torch import Tensor
 
 from epo.config import AlgoCfg, Config, ConfigError
 from epo.config.interface import check_interface
+from epo.config.pql import pql_of
 from epo.envs import EnvSpec, VecEnv
 from epo.learner.pql.collector import ReplayCollector
 from epo.learner.pql.heads import make_head
@@ -46,7 +47,7 @@ def build_networks(cfg: AlgoCfg, env: VecEnv, seed: int) -> Networks:
             env.spec.observation_dim,
             env.spec.action_dim,
             cfg.network.mlp_units,
-            make_head(cfg.pql, env.device).width,
+            make_head(pql_of(cfg), env.device).width,
             cfg.normalizer,
         )
     return networks.to(env.device)
@@ -69,7 +70,8 @@ class PQLLoop(Loop):
     def __init__(self, cfg: Config, env: VecEnv, recorder: Recorder) -> None:
         check_spec(cfg.algo, env.spec)
         super().__init__(cfg, env, recorder)
-        pql, spec = cfg.algo.pql, env.spec
+        pql, spec = pql_of(cfg.algo), env.spec
+        self.pql = pql
         sizes = choose_sizes(pql, spec, env.device)
         say(*sizes.choices)
         self.networks = build_networks(cfg.algo, env, cfg.seed)
@@ -104,13 +106,13 @@ class PQLLoop(Loop):
     @property
     def frames_per_iteration(self) -> int:
         """Return N T."""
-        return self.env.spec.num_envs * self.cfg.algo.pql.horizon
+        return self.env.spec.num_envs * self.pql.horizon
 
     def advance(self) -> Dict[str, Tensor]:
         """Alternate between acting and learning."""
         learner, collector = self.learner, self.collector
         self._updates_before = (learner.critic_updates, learner.actor_updates)
-        for _ in range(self.cfg.algo.pql.horizon):
+        for _ in range(self.pql.horizon):
             with self.stopwatch.section("rollout"):
                 collector.step()
             with self.stopwatch.section("learn"):
@@ -121,7 +123,7 @@ class PQLLoop(Loop):
 
     def population_row(self) -> Dict[str, float]:
         """Return what the host counts: updates per control step, uses of a transition, noise."""
-        learner, pql = self.learner, self.cfg.algo.pql
+        learner, pql = self.learner, self.pql
         critic, actor = (
             (after - before) / pql.horizon
             for after, before in zip(
@@ -154,7 +156,7 @@ class PQLLoop(Loop):
 
     def state_dict(self) -> Dict[str, Any]:
         """Everything that changes; of the replay buffer only with `algo.pql.save_replay`."""
-        return self._state(self.cfg.algo.pql.save_replay)
+        return self._state(self.pql.save_replay)
 
     def _state(self, with_replay: bool) -> Dict[str, Any]:
         return {

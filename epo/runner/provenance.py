@@ -17,9 +17,9 @@ import torch
 
 import epo
 from epo import program
+from epo.cores import granted_cores
 from epo.quoting import shell
 from epo.redact import redact, redact_words
-from epo.validation import granted_cores
 
 SIMULATORS = ("mujoco", "mujoco-warp", "warp-lang", "isaacgym", "gymnasium")
 PEERS = ("rl_games",)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from epo.config import AlgoCfg, Config, ConfigError
 from epo.config.interface import check_interface
+from epo.config.rl_games import overrides_of
 from epo.envs import VecEnv
 from epo.peers.rl_games.agent import RlGamesAgent, RlGamesPolicy, build_model
 from epo.peers.rl_games.env import RlGamesEnv
@@ -40,7 +41,7 @@ class RlGamesLoop(Loop):
         self.peer_env = RlGamesEnv(env, self.tracker.update, self.stopwatch)
         seed = 1 + derive_seed(cfg.seed, "rl_games") % NUM_SEEDS
         params = parameters(cfg.algo, env.spec, str(env.device), seed)
-        overrides = cfg.algo.rl_games.overrides
+        overrides = overrides_of(cfg.algo)
         try:
             self.agent = RlGamesAgent(params, self.peer_env, self.stopwatch)
         except (AttributeError, KeyError, TypeError, ValueError) as error:

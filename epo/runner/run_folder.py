@@ -74,7 +74,7 @@ class RunFolder:
             return None
         if not isinstance(config, dict):
             return None
-        return {str(name): value for name, value in config.items()}
+        return without_strange_groups({str(name): value for name, value in config.items()})
 
     def read_summary(self) -> Dict[str, Any]:
         """Return the content of `summary.json`; empty if the run has not ended by itself.
@@ -303,6 +303,19 @@ def _with_texts(tree: Dict[str, Any], texts: Mapping[str, str], prefix: str = ""
         if path in texts:
             changed[name] = texts[path]
     return changed
+
+
+def without_strange_groups(settings: Dict[str, Any]) -> Dict[str, Any]:
+    """Return a run's settings without those of other ways of training.
+
+    Earlier versions recorded `algo.pql`, `algo.pbt` and `algo.rl_games` in every run.
+    """
+    algo = settings.get("algo")
+    if not isinstance(algo, dict):
+        return settings
+    strange = {"pql", "pbt", "rl_games"} - {algo.get("trainer")}
+    kept = {name: value for name, value in algo.items() if name not in strange}
+    return {**settings, "algo": kept}
 
 
 def _is_number(value: Any) -> bool:

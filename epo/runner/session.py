@@ -122,6 +122,7 @@ class Session:
 
     def _save_best(self) -> None:
         trainer = self.trainer
+        trainer.remember_best()
         content = {
             "iteration": trainer.iteration,
             "frames": trainer.frames,

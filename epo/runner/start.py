@@ -6,16 +6,19 @@ everything that may be refused has been looked at.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
-from epo.config import Config, ConfigError
+from epo.components import load, trainers
+from epo.config import AlgoCfg, Config, ConfigError
 from epo.config.resume import FIXED, FREE, no_effect, rule
+from epo.dotted import flat
 from epo.quoting import assignment, shell
 from epo.record.csv import truncate
 from epo.runner import checkpoint
 from epo.runner.checkpoint import CheckpointError
-from epo.runner.run_folder import RunFolder, as_recorded, default_run_dir, runs_of
+from epo.runner.run_folder import RunFolder, as_plain, as_recorded, default_run_dir, runs_of
 from epo.terminal import say
 
 UNKNOWN = "(none)"
@@ -161,14 +164,26 @@ def limits_reached(cfg: Config, summary: Mapping[str, Any]) -> str:
 
 
 def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> Dict[str, str]:
-    """Return the settings, except the free ones, that differ, each with `seed=1, was 0`."""
+    """Return the settings, except the free ones, that differ, each with `seed=1, was 0`.
+
+    A setting that an earlier version did not know was what is its default now.
+    """
     old, new = flat(saved), flat(wanted)
+    known = _defaults(str(new.get("algo.trainer", "ppo")))
     changes = {}
     for name in sorted({*old, *new}):
-        before, now = old.get(name, UNKNOWN), new.get(name, UNKNOWN)
+        now = new.get(name, UNKNOWN)
+        before = old.get(name, known.get(name, UNKNOWN) if name in new else UNKNOWN)
         if before != now and _rule(name) != FREE:
             changes[name] = f"{name}={now}, was {before}"
     return changes
+
+
+@lru_cache(maxsize=None)
+def _defaults(trainer: str) -> Dict[str, Any]:
+    """Return the default of every setting that is not of a task or an engine."""
+    schema = load(trainers.get(trainer).schema) if trainer in trainers.names else AlgoCfg
+    return flat(as_plain(Config(algo=schema(name=""))))
 
 
 def _earlier_run(cfg: Config) -> Optional[RunFolder]:
@@ -259,14 +274,3 @@ def _rule(name: str) -> str:
         return rule(name)
     except KeyError:
         return FIXED
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> Dict[str, Any]:
-    """Return the settings of a nested configuration by their dotted names."""
-    settings: Dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            settings.update(flat(value, f"{prefix}{name}."))
-        else:
-            settings[f"{prefix}{name}"] = value
-    return settings

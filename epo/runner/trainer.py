@@ -161,10 +161,8 @@ class Trainer(Loop):
             self._record_genes(snapshot.fitness, *before)
         if generation is not None and self.model.gene is not None:
             generation.iteration = self.iteration
-            self.evolution.apply(generation, self.model.gene, self.model.log_std)
-            self.learner.reset_moments(self.model.gene, generation.replaced)
-            if self.cfg.algo.evolution.log_std == "average":
-                self.learner.reset_moments(self.model.log_std, generation.replaced)
+            for parameter in self.evolution.apply(generation, self.model.gene, self.model.log_std):
+                self.learner.reset_moments(parameter, generation.replaced)
             self._freeze_genes()
             self.recorder.generation(generation.to_row())
             changed += generation.replaced

@@ -10,9 +10,10 @@ from omegaconf import OmegaConf
 
 from epo.cli import environment
 from epo.config import Config, ConfigError
+from epo.dotted import flat
 from epo.quoting import assignment
 from epo.runner.run_folder import RunFolder, as_recorded
-from epo.runner.start import differences, flat, limits_reached
+from epo.runner.start import differences, limits_reached
 from epo.validation import did_you_mean
 
 ALGORITHMS = ("epo", "sapg", "pbt", "ppo", "pql")

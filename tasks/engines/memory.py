@@ -10,12 +10,12 @@ on a GPU not yet measured), within 5 % of the resident memory of `mujoco.batch`.
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import mujoco
 import torch
 
+from epo.memory import free_bytes
 from tasks.engines.capacity import Capacity
 from tasks.engines.simulator import Fields
 from tasks.errors import refuse
@@ -42,23 +42,12 @@ def check_memory(num_envs: int, need: Need, device: torch.device) -> None:
     """
     free = free_bytes(device)
     total = need.fixed + num_envs * need.per_world
-    if free is None or total <= free:
+    if total <= free:
         return
     fit = max(free - need.fixed, 0) // need.per_world // _ROUND * _ROUND
     way_out = f"at most {fit} fit: use num_envs={fit}" if fit else f"free memory on {device}"
     sizes = f"{total / _GIB:.1f} GiB on {device}, where {free / _GIB:.1f} GiB are free"
     refuse("num_envs", num_envs, f"its physics needs {sizes}; {way_out}")
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Return the free memory of a device; None where the system does not tell."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    table = Path("/proc/meminfo")
-    if not table.exists():
-        return None
-    lines = dict(line.split(":") for line in table.read_text().splitlines())
-    return int(lines["MemAvailable"].split()[0]) * 1024
 
 
 def own_fields(fields: Fields) -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 from typing import Any, NamedTuple
 
 import mujoco
@@ -16,6 +15,7 @@ import torch
 from mujoco.batch import Batch
 from torch import Tensor
 
+from epo.cores import granted_cores
 from tasks.engines.memory import check_memory, mujoco_need
 from tasks.engines.model import Model
 from tasks.engines.simulator import MAX_SPEED_M_S, MAX_SPIN_RAD_S, Fields, check_fields
@@ -72,7 +72,7 @@ class MujocoSimulator:
         self.control_dt_s = model.control_dt_s
         self.versions = {"mujoco": mujoco.__version__}
         self._stage = _stage_of_sensors(mj)
-        self._batch = Batch(mj, num_envs, num_threads or _granted_cores())
+        self._batch = Batch(mj, num_envs, num_threads or granted_cores())
         for name, values in fields.items():
             self._batch.expand(name)[...] = values
         if fields:
@@ -224,13 +224,6 @@ def _bind(batch: Batch, pushed: slice) -> _Rows:
         mocap_quat=batch.bind("mocap_quat"),
         sensors=batch.bind("sensordata"),
     )
-
-
-def _granted_cores() -> int:
-    """Count the cores this process may use, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _route_warnings() -> None:

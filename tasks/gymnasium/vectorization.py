@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from typing import Optional, Protocol, Sequence
 
 from gymnasium import Env
 
+from epo.cores import granted_cores
 from tasks.gymnasium.buffers import Layout, Memory
 from tasks.gymnasium.chunk import Chunk
 from tasks.gymnasium.config import GymnasiumCfg
@@ -75,8 +75,7 @@ def choose_workers(cfg: GymnasiumCfg, num_envs: int, sample: Env, guard: Guard) 
         sample: an environment to time; its state is lost.
         guard: of the sample.
     """
-    granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    most = min(cfg.num_workers or granted or 1, num_envs)
+    most = min(cfg.num_workers or granted_cores(), num_envs)
     if cfg.vectorization == "async":
         return most
     if cfg.vectorization == "sync" or most == 1:

@@ -32,7 +32,8 @@ def test_every_range_is_of_a_number():
 
 @pytest.mark.parametrize("name", sorted(RANGES))
 def test_numbers_outside_their_range_are_refused_by_name(name: str):
-    cfg = composed("algo=ppo")
+    algo = name.split(".")[1] if name.startswith(("algo.pbt", "algo.pql")) else "ppo"
+    cfg = composed(f"algo={algo}")
     owner, _, field = name.rpartition(".")
     node = get(cfg, owner) if owner else cfg
     before, allowed = getattr(node, field), RANGES[name]
@@ -54,11 +55,7 @@ def test_numbers_outside_their_range_are_refused_by_name(name: str):
         "task=[true]",
         "algo=null",
         "algo.network.mlp_units=[[1]]",
-        "algo.pql.n_step=100000000000000000000000",
-        "algo.pql.weight_decay=1e300",
-        "algo.pql.target_noise_bound=1e300",
         "algo.clip.window=9223372036854775807",
-        "algo.pbt.best_fraction=1e-300",
         "task.episode_length=99999999999999999999",
         "task.force.scale=nan",
         "task.reward.success=inf",
@@ -80,6 +77,23 @@ def test_no_value_is_a_traceback(line: str):
     name = line.partition("=")[0]
     with pytest.raises(ValueError, match=rf"^(command=)?(argument=)?{name}=") as caught:
         environment.check([line])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["algo=pql", "algo.pql.n_step=100000000000000000000000"],
+        ["algo=pql", "algo.pql.weight_decay=1e300"],
+        ["algo=pql", "algo.pql.target_noise_bound=1e300"],
+        ["algo=pbt", "algo.pbt.best_fraction=1e-300"],
+        ["algo=ppo", "algo.pbt.best_fraction=0.3"],
+    ],
+)
+def test_settings_of_a_way_of_training_are_checked_and_belong_to_its_runs(lines: list):
+    environment.register()
+    with pytest.raises(ValueError, match=rf"^{lines[1].partition('=')[0]}=") as caught:
+        environment.check(lines)
     assert "\n" not in str(caught.value)
 
 

@@ -31,7 +31,7 @@ SMALL = (
 def elsewhere(monkeypatch, tmp_path: Path):
     """Stand in a folder of one's own that holds the examples; forget them afterwards."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path, str(EXAMPLES)])
+    monkeypatch.syspath_prepend(str(EXAMPLES))
     for table in TABLES:
         monkeypatch.setattr(table, "_targets", dict(table._targets))
         monkeypatch.setattr(table, "settings", dict(table.settings))

@@ -182,10 +182,8 @@ class Pair:
         assert generation is not None
         assert generation.replaced == [2, 0]  # the worst followers, better one first
         genes, log_std = genes_of(self.model), self.model.log_std
-        rows = evolution.apply(generation, genes, log_std)
-        self.learner.reset_moments(genes, generation.replaced)
-        if self.cfg.evolution.log_std == "average":
-            self.learner.reset_moments(log_std, generation.replaced)
+        for parameter in evolution.apply(generation, genes, log_std):
+            self.learner.reset_moments(parameter, generation.replaced)
         self.reference.evolve(
             generation.replaced,
             generation.parents,
@@ -193,7 +191,7 @@ class Pair:
             self.cfg.evolution.mutation_sigma,
             self.cfg.evolution.log_std,
         )
-        assert not self.learner.optimizer.state[genes]["exp_avg"][rows].any()
+        assert not self.learner.optimizer.state[genes]["exp_avg"][generation.replaced].any()
         self.compare()
 
     def compare(self) -> None:

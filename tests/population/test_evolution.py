@@ -113,9 +113,11 @@ def test_elites_and_leader_stay_bit_identical_and_child_is_mean_plus_noise() -> 
     before, address = gene.detach().clone(), gene.data_ptr()
     # Worst to best: leader 7, then 5, 1, 6, 3, 0, 4, 2.
     generation = force(evolution, known([5.0, 2.0, 7.0, 4.0, 6.0, 1.0, 3.0, 0.0]))
-    rows = evolution.apply(generation, gene)
+    (changed,) = evolution.apply(generation, gene)
 
-    assert rows.tolist() == generation.replaced == [1, 5]
+    assert changed is gene
+    rows = generation.replaced
+    assert rows == [1, 5]
     assert gene.data_ptr() == address
     kept = [0, 2, 3, 4, 6, 7]
     assert torch.equal(gene[kept], before[kept])
@@ -143,7 +145,9 @@ def test_log_std_of_a_child_follows_its_rule(rule: str) -> None:
     evolution = Evolution(eager("epo_official", log_std=rule), 4, 4, seed=0)
     log_std = torch.nn.Parameter(torch.tensor([[0.0], [1.0], [2.0], [3.0]]))
     generation = force(evolution, known([0.0, 1.0, 2.0, 3.0]))
-    evolution.apply(generation, make_gene(4), log_std)
+    gene = make_gene(4)
+    changed = evolution.apply(generation, gene, log_std)
+    assert [id(each) for each in changed] == [id(gene), id(log_std)][: 1 + (rule == "average")]
     # Parents 3 and 2: (3 + 2) / 2.
     assert log_std.flatten().tolist() == [0.0 if rule == "keep" else 2.5, 1.0, 2.0, 3.0]
 
@@ -153,11 +157,11 @@ def test_replaced_gene_is_still_trained_by_its_optimizer() -> None:
     optimizer = torch.optim.Adam([gene], lr=0.1)
     evolution = Evolution(eager("epo_official"), 4, 4, seed=0)
     generation = force(evolution, known([0.0, 1.0, 2.0, 3.0]))
-    rows = evolution.apply(generation, gene)
+    evolution.apply(generation, gene)
     before = gene.detach().clone()
     gene.sum().backward()
     optimizer.step()
-    assert rows.tolist() == [0]
+    assert generation.replaced == [0]
     assert (gene != before).all()
 
 

@@ -32,18 +32,18 @@ QUICK = {
     "network": {"lstm_units": 4, "mlp_units": [8], "gene_dim": 2},
     "ppo": {"horizon": 2, "num_minibatches": 1, "num_epochs": 1},
     "poem": {"warmup_updates": 0},
-    "pql": {
-        "warmup_steps": 1,
-        "horizon": 3,
-        "n_step": 1,
-        "critic_updates": 1,
-        "batch_size": 8,
-        "replay_capacity": 64,
-    },
     "evolution": {"trigger": "interval", "warmup_frames": 0},
     "diagnostics": {"enabled": False},  # switched on below
 }
 """Two steps and one minibatch: an operation on the meta device takes half a millisecond."""
+QUICK_PQL = {
+    "warmup_steps": 1,
+    "horizon": 3,
+    "n_step": 1,
+    "critic_updates": 1,
+    "batch_size": 8,
+    "replay_capacity": 64,
+}
 STORED: Dict[str, Any] = {
     "ppo": {"bootstrap_truncated": True},
     "aggregation": {"hidden": "stored", "follower_kl_coef": 0.1, "kl_reference": "exclude"},
@@ -62,7 +62,8 @@ SYMMETRIC: Dict[str, Any] = {
 
 @lru_cache(maxsize=None)
 def _preset(algo: str) -> Any:
-    return OmegaConf.merge(quick_compose("config", ["task=ProbeReach", f"algo={algo}"]).algo, QUICK)
+    found = quick_compose("config", ["task=ProbeReach", f"algo={algo}"]).algo
+    return OmegaConf.merge(found, QUICK, {"pql": QUICK_PQL} if algo.startswith("pql") else {})
 
 
 def _build(algo: str, network: str, options: Dict[str, Any], probe: str = "reach") -> Loop:

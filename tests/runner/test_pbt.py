@@ -58,7 +58,7 @@ def compared(objective: List[float], *overrides: str, env=None) -> PBT:
 def test_one_member_equals_ppo_bit_for_bit():
     sinks = Rows(), Rows()
     pbt = iterate(population("num_agents=1", sink=sinks[0]), 6)
-    cfg = config("algo=ppo", "num_agents=1", "algo.evolution.interval_frames=64")
+    cfg = config("algo.trainer=ppo", "num_agents=1", "algo.evolution.interval_frames=64")
     ppo = Trainer(cfg, make_env(cfg), Recorder([sinks[1]]))
     for _ in range(6):
         ppo.iterate()
@@ -287,14 +287,14 @@ def test_leader_is_the_best_known_member_and_its_policy_is_a_plain_one():
     objective = [row[f"pbt/objective/{p}"] for p in range(4)]
     assert row["leader/objective"] == max(objective) == row["pbt/best"]
     assert pbt.leader_id == objective.index(max(objective))
-    cfg = config("algo=ppo", "num_agents=1")
+    cfg = config("algo.trainer=ppo", "num_agents=1")
     plain = Trainer(cfg, make_env(cfg), Recorder([]))
     plain.load_policy(pbt.policy_state())
     assert same(weights(plain.model), weights(pbt.members[pbt.leader_id].model))
 
 
 def test_start_weights_go_to_every_member():
-    cfg = config("algo=ppo", "num_agents=1")
+    cfg = config("algo.trainer=ppo", "num_agents=1")
     trained = Trainer(cfg, make_env(cfg), Recorder([]))
     pbt = population()
     pbt.load_policy(trained.policy_state())

@@ -236,8 +236,9 @@ def test_run_folder_can_be_resumed_and_says_the_same(tmp_path):
 
 
 def test_start_weights_of_another_kind_of_network_are_refused(tmp_path):
+    common = [line for line in RUN if "pql" not in line]
     ppo = ("algo=ppo", "algo.network.kind=mlp", "algo.ppo.num_minibatches=2")
-    run(composed(*RUN, *ppo, f"run_dir={tmp_path / 'ppo'}", "max_iterations=1"), make_env)
+    run(composed(*common, *ppo, f"run_dir={tmp_path / 'ppo'}", "max_iterations=1"), make_env)
     weights = f"checkpoint={tmp_path / 'ppo/checkpoints/last.pt'}"
     with pytest.raises(CheckpointError, match="its network does not fit"):
         run_in(tmp_path / "pql", weights, "max_iterations=1")

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any, Dict
 
 import pytest
+from omegaconf import OmegaConf
 
 from epo.config import AlgoCfg, ConfigError
 from epo.record.csv import MetricsCsv, rows
 from epo.runner import checkpoint, provenance
-from epo.runner.run_folder import RunFolder
+from epo.runner.run_folder import RunFolder, as_recorded
 from epo.runner.start import RunStart, differences, find_start
 from tests.runner.small_config import EngineCfg, SmallConfig, TaskCfg, small_config
 
@@ -256,3 +257,22 @@ def test_two_folders_for_one_run_are_refused():
 def test_differences_name_settings_that_only_one_side_has():
     changes = differences({"a": {"b": 1}, "seed": 0}, {"seed": 0, "c": None})
     assert changes == {"a.b": "a.b=(none), was 1", "c": "c=None, was (none)"}
+
+
+def test_a_run_of_an_earlier_version_is_continued(tmp_path: Path):
+    """It recorded settings of other ways of training, and lacks those that came since."""
+    folder = earlier(small_config())
+    saved = folder.read_config()
+    assert saved is not None
+    saved["algo"]["pql"], saved["algo"]["pbt"] = {"n_step": 3}, {"folder": None}
+    for name in ("hooks", "own", "clip"):
+        del saved["algo"][name]
+    del saved["algo"]["ppo"]["advantage"]
+    folder.config.write_text(OmegaConf.to_yaml(saved))
+    assert differences(folder.read_config() or {}, as_recorded(small_config())) == {}
+    assert start_run(small_config(resume="auto")).folder.path == folder.path
+    changed = small_config()
+    changed.algo.ppo.advantage = "mine"
+    assert differences(folder.read_config() or {}, as_recorded(changed)) == {
+        "algo.ppo.advantage": "algo.ppo.advantage=mine, was gae"
+    }

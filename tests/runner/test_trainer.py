@@ -140,7 +140,11 @@ def test_best_goes_by_the_objective_and_the_later_of_equals():
     for objective in (0.0, 0.0, 2.0, 1.0, math.nan):
         trainer.last_metrics = {"leader/objective": objective, "leader/episode_return": 99.0}
         verdicts.append(trainer.is_best())
+        if verdicts[-1]:
+            trainer.remember_best()
     assert verdicts == [True, True, True, False, False]
+    assert trainer.best_fitness == 2.0
+    trainer.remember_best()  # of an objective that nobody knows
     assert trainer.best_fitness == 2.0
 
 

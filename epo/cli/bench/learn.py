@@ -20,7 +20,8 @@ from epo.cli.bench.report import (
 from epo.cli.bench.result import print_result
 from epo.cli.bench.variants import Variant, differing, variants
 from epo.config import Config, ConfigError
-from epo.validation import granted_cores, resolve
+from epo.cores import granted_cores
+from epo.validation import resolve
 
 USAGE = """usage: python -m epo bench learn [repetitions=5] [warm_up=2] [threads=4] [dones=0.002]
                                  [shares=true] [net=lstm|mlp] [name=value...]

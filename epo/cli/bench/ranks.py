@@ -29,7 +29,7 @@ from epo.cli.bench.report import (
 from epo.cli.bench.result import print_result
 from epo.cli.bench.timing import Rate
 from epo.config import ConfigError
-from epo.validation import granted_cores
+from epo.cores import granted_cores
 
 USAGE = """usage: python -m epo bench ranks [ranks=2] [repetitions=15] [warm_up=2] [dones=0.002]
                                  [name=value...]

@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence
 
 from epo.cli.bench.report import Row, print_json
 from epo.config import ConfigError
-from epo.validation import granted_cores
+from epo.cores import granted_cores
 
 SCHEMA = 1
 """Version of the form; a change of meaning makes a new one."""

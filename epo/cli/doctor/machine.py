@@ -7,12 +7,11 @@ import platform
 import shutil
 import sys
 from pathlib import Path
-from typing import List, Optional
+from typing import List
 
+from epo import cores as cpu
 from epo.cli.doctor.finding import BAD, OFF, OK, Check, Finding
-from epo.validation import granted_cores
 
-CGROUP = Path("/sys/fs/cgroup")
 SHARED_MEMORY = Path("/dev/shm")
 OLDEST_PYTHON, ENGINES_FROM = (3, 8), (3, 11)
 LEAST_SHARED_MEMORY_GB = 1.0
@@ -37,35 +36,16 @@ def python() -> Finding:
 
 def cores() -> Finding:
     """Compare the cores that threads are started for with those that a container pays for."""
-    granted, quota = granted_cores(), cpu_quota(CGROUP)
+    granted, quota = len(cpu.core_ids()), cpu.cpu_quota(cpu.CGROUP)
     found = f"{granted} granted" + ("" if quota is None else f", quota of {quota:g}")
     if quota is not None and quota < granted - 0.01:
         few = max(1, int(quota))
         fix = (
-            f"more threads than quota wait for each other: taskset -c 0-{few - 1} python ..., or "
-            f"OMP_NUM_THREADS={few} and engine.num_threads={few}"
+            f"torch's threads beyond the quota wait for each other: taskset -c 0-{few - 1} "
+            f"python ..., or OMP_NUM_THREADS={few}"
         )
         return Finding("CPU cores", BAD, found, fix)
     return Finding("CPU cores", OK, found)
-
-
-def cpu_quota(root: Path) -> Optional[float]:
-    """Read the quota of this container, cores; None: there is none.
-
-    Args:
-        root: of the control groups; version 2 has `cpu.max`, version 1 a folder `cpu`.
-    """
-    try:
-        words = (root / "cpu.max").read_text(encoding="ascii").split()
-    except OSError:
-        files = [root / "cpu" / f"cpu.cfs_{name}_us" for name in ("quota", "period")]
-        try:
-            words = [file.read_text(encoding="ascii").strip() for file in files]
-        except OSError:
-            return None
-    if len(words) != 2 or words[0] in ("max", "-1"):
-        return None
-    return int(words[0]) / int(words[1])
 
 
 def load() -> Finding:

@@ -18,11 +18,11 @@ from rich.text import Text
 from epo.cli import arguments
 from epo.cli.past_runs.overview import RUNNING, STATES, Overview, find, read
 from epo.config import ConfigError
+from epo.dotted import flat
 from epo.program import verbs
 from epo.quoting import shell, short_path
 from epo.record.progress import clock, short
 from epo.runner.run_folder import ROOT, RunFolder
-from epo.runner.start import flat
 from epo.validation import did_you_mean
 
 USAGE = """usage: python -m epo runs [FOLDER] [state=NAME] [task=NAME] [algo=NAME] [tag=NAME]

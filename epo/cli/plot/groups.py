@@ -12,9 +12,10 @@ from epo.cli.plot.options import folder_of
 from epo.cli.study.figure import NUM_POINTS, smoothed
 from epo.cli.study.statistics import interquartile_mean
 from epo.config import ConfigError
+from epo.dotted import flat
 from epo.record.csv import METRICS, header, number, rows
 from epo.runner.run_folder import RunFolder
-from epo.runner.start import differences, flat
+from epo.runner.start import differences
 from epo.validation import did_you_mean
 
 NUM_RESAMPLES = 1000

@@ -12,10 +12,10 @@ import numpy as np
 from epo.cli.past_runs.overview import Overview
 from epo.cli.past_runs.overview import read as read_overview
 from epo.cli.plot.groups import Curves, Run, read_curves
+from epo.dotted import flat
 from epo.record.csv import GENES, WARNINGS, header, number, rows
 from epo.record.names import AGENT_FITNESS
 from epo.runner.run_folder import RunFolder
-from epo.runner.start import flat
 
 
 class Generation(NamedTuple):

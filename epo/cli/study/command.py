@@ -19,8 +19,9 @@ from epo.cli.study.outcome import Outcome, read
 from epo.cli.study.runs import Run, expand, is_finished
 from epo.cli.study.table import FIGURE, README, RESULTS, Provenance, write_readme, write_results
 from epo.config import ConfigError
+from epo.cores import granted_cores
 from epo.quoting import short_path
-from epo.validation import did_you_mean, granted_cores
+from epo.validation import did_you_mean
 
 USAGE = """usage: python -m epo study NAME [jobs=4] [seeds=5] [max_frames=N] [name=value...]
 

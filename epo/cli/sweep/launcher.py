@@ -9,6 +9,7 @@ from typing import Any, List, Mapping, Sequence
 
 from epo.cli.sweep import slots
 from epo.config import ConfigError
+from epo.cores import core_ids
 from epo.quoting import python, shell
 from epo.validation import did_you_mean
 
@@ -62,7 +63,7 @@ def arguments(hydra: Mapping[str, str], num_runs: int) -> List[str]:
     """
     if hydra.get(SETTING) != "joblib" or N_JOBS in hydra:
         return []
-    places = len(slots.gpus()) or len(slots.cores())
+    places = len(slots.gpus()) or len(core_ids())
     return [f"{N_JOBS}={max(1, min(places, num_runs))}"]
 
 
@@ -71,7 +72,7 @@ def num_slots(launcher: Any) -> int:
     number = launcher.get("n_jobs")
     if number is None:
         return 1
-    return int(number) if int(number) > 0 else max(1, len(slots.cores()) + 1 + int(number))
+    return int(number) if int(number) > 0 else max(1, len(core_ids()) + 1 + int(number))
 
 
 def is_joblib(launcher: Any) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
 from epo.config import ConfigError
+from epo.cores import core_ids
 from epo.runner.folder_lock import FolderLock
 
 SLOTS = ".slots"
@@ -61,7 +62,7 @@ def deal(folder: Path, num_slots: int) -> List[Slot]:
         folder: of the sweep.
         num_slots: runs at a time.
     """
-    found, devices = cores(), gpus()
+    found, devices = core_ids(), gpus()
     slots = []
     for i in range(num_slots):
         own = found[i::num_slots] or [found[i % len(found)]]
@@ -100,13 +101,6 @@ def pids(folder: Path) -> List[int]:
         with suppress(OSError, ValueError):
             found.append(int(path.read_text(encoding="utf-8")))
     return found
-
-
-def cores() -> List[int]:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def gpus() -> List[str]:

@@ -6,7 +6,8 @@ from functools import reduce
 from typing import Any, Dict
 
 from epo.config import AlgoCfg
-from epo.config.rl_games import TRANSLATED, flat, sequences_per_minibatch
+from epo.config.rl_games import TRANSLATED, overrides_of, sequences_per_minibatch
+from epo.dotted import flat
 from epo.envs import EnvSpec
 
 NAME = "epo"
@@ -66,7 +67,7 @@ def parameters(algo: AlgoCfg, spec: EnvSpec, device: str, seed: int) -> Dict[str
         sequences_per_minibatch(algo, spec.num_envs) * algo.ppo.horizon
     )
     settings.update({"config.num_actors": spec.num_envs, "config.device": device, "seed": seed})
-    settings.update(flat(algo.rl_games.overrides))
+    settings.update(flat(overrides_of(algo)))
     tree = nested(settings)
     # rl_games goes by what is there.
     if is_discrete:

@@ -4,11 +4,12 @@ import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Dict, List, Tuple
+from typing import Any, List, Tuple
 
 import pytest
 from rich.console import Console
 
+from epo import cores
 from epo.__main__ import main as epo
 from epo.cli.doctor import command, gpu, machine, tracking
 from epo.cli.doctor.finding import BAD, OFF, OK, Finding, examine
@@ -30,28 +31,11 @@ def test_check_that_fails_is_a_finding_and_the_others_still_run():
     assert findings[0].found == "OSError: no such device"
 
 
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({"cpu.max": "200000 100000\n"}, 2.0),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "150000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1.5),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
-    ],
-)
-def test_quota_of_a_container_is_read(tmp_path: Path, files: Dict[str, str], quota: float):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert machine.cpu_quota(tmp_path) == quota
-
-
 def test_more_cores_than_quota_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "cpu.max").write_text("200000 100000")
-    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    monkeypatch.setattr(cores, "CGROUP", tmp_path)
     for granted, state in ((2, OK), (8, BAD)):
-        monkeypatch.setattr(machine, "granted_cores", lambda granted=granted: granted)
+        monkeypatch.setattr(cores, "core_ids", lambda granted=granted: [*range(granted)])
         assert machine.cores().state == state
     assert "OMP_NUM_THREADS=2" in machine.cores().fix
 

@@ -42,7 +42,7 @@ def test_number_of_jobs_is_checked(number: str):
 
 
 def test_joblib_gets_as_many_jobs_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(launcher.slots, "cores", lambda: [0, 1, 2])
+    monkeypatch.setattr(launcher, "core_ids", lambda: [0, 1, 2])
     hydra = {"hydra/launcher": "joblib"}
     monkeypatch.setattr(launcher.slots, "gpus", list)
     assert launcher.arguments(hydra, 9) == ["hydra.launcher.n_jobs=3"]

@@ -8,10 +8,11 @@ import pytest
 
 from epo.cli.sweep import slots
 from epo.config import ConfigError
+from epo.cores import core_ids
 
 
 def test_cores_and_gpus_are_dealt_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(slots, "cores", lambda: [0, 1, 2, 3, 4])
+    monkeypatch.setattr(slots, "core_ids", lambda: [0, 1, 2, 3, 4])
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-7")
     dealt = slots.deal(tmp_path, 2)
     assert [slot.cores for slot in dealt] == [[0, 2, 4], [1, 3]]
@@ -41,7 +42,7 @@ def test_slot_is_held_by_one_and_given_back(tmp_path: Path):
 
 def test_process_keeps_to_its_share_and_is_known(tmp_path: Path):
     code = "import os; print(sorted(os.sched_getaffinity(0)), os.environ['OMP_NUM_THREADS'])"
-    with slots.take(slots.deal(tmp_path, len(slots.cores()))) as slot:
+    with slots.take(slots.deal(tmp_path, len(core_ids()))) as slot:
         process = subprocess.Popen(
             [sys.executable, "-c", f"input(); {code}"],
             stdin=subprocess.PIPE,

@@ -151,12 +151,7 @@ def test_a_device_without_memory_is_named(monkeypatch):
         check_memory(64, Need(fixed=2**21, per_world=1000), CUDA)
 
 
-def test_unknown_free_memory_refuses_nothing(monkeypatch):
-    monkeypatch.setattr(memory, "free_bytes", lambda device: None)
-    check_memory(10**9, Need(0, GIB), CUDA)
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_free_memory_of_this_machine_is_sensible():
     free = free_bytes(torch.device("cpu"))
-    assert free is not None and 2**26 < free < 2**46
+    assert 2**26 < free < 2**46
