@@ -2,7 +2,7 @@
 
     python mujoco_task.py max_frames=500_000
 
-A package brings it to `epo train task=SwingUp` (docs/own_task.md).
+Or by the command, from the same folder: `epo train plugins=[mujoco_task] task=SwingUp`.
 """
 
 import sys
@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 import epo
+from tasks import registry
 from tasks.engines.model import Model
 from tasks.mujoco.family import MujocoFamily
 from tasks.mujoco.task import MujocoTask
@@ -63,8 +64,9 @@ class SwingUp(MujocoTask):
 
 SCHEMAS = {"SwingUp": SwingUpCfg, "base_swing_up": SwingUpCfg}  # the latter for yaml files
 FAMILY = MujocoFamily(SCHEMAS, {SwingUpCfg: "mujoco_task:SwingUp"})
+registry.register("swing_up", "mujoco_task:FAMILY")
 
 if __name__ == "__main__":
-    epo.register("swing_up", "mujoco_task:FAMILY")
-    words = [f"search_path=[{FILES}]", "task=SwingUpHeavy", "algo=ppo", *sys.argv[1:]]
-    print(epo.evaluate(epo.train(epo.compose(*words)), episodes=8)[0]["return"])
+    words = ["plugins=[mujoco_task]", f"search_path=[{FILES}]", "task=SwingUpHeavy", "algo=ppo"]
+    run = epo.train(epo.compose(*words, *sys.argv[1:]))
+    print(epo.evaluate(run, episodes=8, settings=words[:1])[0]["return"])

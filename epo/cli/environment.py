@@ -48,7 +48,9 @@ def register() -> None:
 
 
 def load_plugins(words: Sequence[str]) -> None:
-    """Import the modules that a command line names, and tell Hydra the settings that they bring.
+    """Import the modules that a command line names, and tell Hydra what they bring.
+
+    That is settings of components, and families of tasks that they register.
 
     Raises:
         ConfigError: if one cannot be imported.
@@ -56,8 +58,10 @@ def load_plugins(words: Sequence[str]) -> None:
     names = plugins.named(words)
     if names:
         plugins.import_all(names)
+        store = ConfigStore.instance()
+        registry.store_schemas(store)
         try:
-            epo.config.register(ConfigStore.instance())
+            epo.config.register(store)
         except ValueError as error:
             raise ConfigError(plugins.NAME, ", ".join(names), str(error)) from error
 

@@ -33,6 +33,9 @@ def check_trust(settings: Mapping[str, Any], source: str, given: Sequence[str]) 
     """
     is_trusted = TRUST in given
     given = check_plugins(settings, source, given)
+    # The family that the task asks may be one of theirs.
+    saved = overrides({plugins.NAME: list(settings.get(plugins.NAME) or ())})
+    environment.load_plugins(merge(saved, given))
     module = environment.imported_module(settings["task"])
     if module is None or is_trusted:
         return given

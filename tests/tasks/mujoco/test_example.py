@@ -19,6 +19,7 @@ from hydra.core.config_store import ConfigStore
 import epo
 import epo.config
 from epo.cli import environment
+from epo.config import ConfigError
 from tasks import registry
 from tasks.engines.config import MujocoCfg, MujocoWarpCfg
 from tests.composed import REPOSITORY
@@ -42,14 +43,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def family(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    """Register the example in this process, and forget it afterwards."""
+    """Load the example as a plugin of this process, and forget it afterwards."""
     monkeypatch.syspath_prepend(str(folder))
     for name in ("TARGETS", "_families"):
         monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
     environment.register()
     store = ConfigStore.instance()
     monkeypatch.setitem(store.repo, "task", dict(store.repo["task"]))
-    epo.register("swing_up", "mujoco_task:FAMILY")
+    environment.load_plugins(["plugins=[mujoco_task]"])
     yield registry.family("swing_up")
     del sys.modules["mujoco_task"]
 
@@ -71,10 +72,14 @@ def test_it_is_short():
 
 
 def test_it_trains_with_its_yaml_and_is_evaluated(family, folder: Path):
-    cfg = epo.compose("search_path=[mujoco_task_cfg]", "task=SwingUpHeavy", *SMALL)
+    plugin = "plugins=[mujoco_task]"
+    cfg = epo.compose(plugin, "search_path=[mujoco_task_cfg]", "task=SwingUpHeavy", *SMALL)
     assert (cfg.task.pole_kg, cfg.task.spread, cfg.engine.name) == (0.2, 1.0, "mujoco")
     trained = epo.train(cfg)
-    (result,) = epo.evaluate(trained, episodes=2, settings=["task.episode_length=5"])
+    with pytest.raises(ConfigError, match="asks to import the module 'mujoco_task'"):
+        epo.evaluate(trained, episodes=2)
+    settings = [plugin, "task.episode_length=5"]
+    (result,) = epo.evaluate(trained, episodes=2, settings=settings)
     assert -6.0 < result["return"]["value"] < -4.5  # untrained, the poles hang
 
 
