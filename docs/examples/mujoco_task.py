@@ -14,6 +14,7 @@ import torch
 import epo
 from tasks import registry
 from tasks.engines.model import Model
+from tasks.mujoco.config import MujocoTaskCfg
 from tasks.mujoco.family import MujocoFamily
 from tasks.mujoco.task import MujocoTask
 
@@ -21,7 +22,7 @@ FILES = Path(__file__).resolve().parent / "mujoco_task_cfg"
 
 
 @dataclass
-class SwingUpCfg:
+class SwingUpCfg(MujocoTaskCfg):
     """Settings of the task."""
 
     kind: str = "swing_up"

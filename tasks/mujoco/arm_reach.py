@@ -118,10 +118,12 @@ class ArmReach(MujocoTask):
         home = super().start(sim, generator)
         size = (sim.num_envs, len(JOINTS) + 3)
         u = torch.rand(size, generator=generator, device=sim.device)
-        low, high = (torch.tensor(corner, device=sim.device) for corner in GOALS)
         mocap = home.mocap.clone()
-        mocap[:, 0, :3] = low + u[:, -3:] * (high - low)
-        return Start(home.qpos + START_RAD * (2.0 * u[:, :-3] - 1.0), home.qvel, mocap)
+        # Numbers of the host, axis by axis: a tensor of them would be sent to the device.
+        for axis, (low, high) in enumerate(zip(*GOALS, strict=True)):
+            mocap[:, 0, axis] = low + (high - low) * u[:, len(JOINTS) + axis]
+        posture = home.qpos + START_RAD * (2.0 * u[:, : len(JOINTS)] - 1.0)
+        return Start(posture, home.qvel, mocap)
 
     def control(self, sim: Simulator, action: Tensor) -> Tensor:
         """Put the drives' targets ahead of the joints."""

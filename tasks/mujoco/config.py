@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass
-class ArmReachCfg:
-    """Bring the tip of an arm with seven joints to a point in front of it, and keep it there."""
+class MujocoTaskCfg:
+    """What all of them share."""
 
+    hides_clock: ClassVar[bool] = True
+    """The observation does not tell how much of an episode is left."""
     kind: str = "mujoco"
     """Family of the task, as the registry knows it."""
+    name: str = "Mujoco"
+    """Task name, as in `task=<name>`."""
+    episode_length: int = 100
+    """Time limit, control steps."""
+
+
+@dataclass
+class ArmReachCfg(MujocoTaskCfg):
+    """Bring the tip of an arm with seven joints to a point in front of it, and keep it there."""
+
     name: str = "ArmReach"
     """Task name, as in `task=<name>`."""
     episode_length: int = 100
