@@ -156,7 +156,7 @@ trainers = Table(
     {
         "ppo": Training("epo.runner.trainer:Trainer", (_BATCH,), dealt=SLICES, skips=True),
         "pbt": Training(
-            "epo.runner.pbt:make_pbt",
+            "epo.runner.pbt.process:make_pbt",
             (_BATCH, "epo.config.pbt:check_pbt"),
             schema="epo.config:PbtAlgoCfg",
             dealt=MEMBERS,

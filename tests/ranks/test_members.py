@@ -17,12 +17,12 @@ from epo.ranks import ALONE, Ranks
 from epo.record.recorder import Recorder
 from epo.runner import checkpoint
 from epo.runner.guard import NonFiniteError
-from epo.runner.pbt import PBT
+from epo.runner.pbt.process import PBT
 from epo.runner.run_folder import RunFolder
 from epo.runner.session import Session
 from epo.runner.whole import env_of, own, whole
 from tests.ranks.threads import DealtEnv, on_ranks, one_at_a_time
-from tests.runner.pbt_runs import OpenProbe, Rows, config, make_env
+from tests.runner.pbt.runs import OpenProbe, Rows, config, make_env
 
 P, N = 4, 16
 EAGER = (

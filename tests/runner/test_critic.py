@@ -24,7 +24,7 @@ from epo.runner import checkpoint
 from epo.runner.evaluator import AgentPolicy, Evaluator, load_policy
 from epo.runner.loop import Loop
 from epo.runner.nonfinite import first_in_rollout
-from epo.runner.pbt import PBT
+from epo.runner.pbt.process import PBT
 from epo.runner.recording import watch
 from epo.runner.trainer import Trainer
 from epo.validation import validate
@@ -33,7 +33,7 @@ from tasks.probes.env import HiddenProbe, ReachProbe, make_probe
 from tests.composed import composed
 from tests.learner.small_run import small_cfg
 from tests.ranks.threads import CPU, DealtEnv, on_ranks, one_at_a_time
-from tests.runner.pbt_runs import config as pbt_config
+from tests.runner.pbt.runs import config as pbt_config
 from tests.runner.small_config import small_config
 
 HIDDEN = ProbeCfg(name="ProbeHidden", probe="hidden", episode_length=4)

@@ -25,7 +25,7 @@ from tests.stress.command import TIMEOUT_S, Done
 
 PRELOADED = (
     *("epo.cli.environment", "epo.runner.run", "epo.runner.trainer", "epo.runner.pql"),
-    *("epo.runner.pbt", "tasks.registry", "torch.utils.tensorboard"),
+    *("epo.runner.pbt.process", "tasks.registry", "torch.utils.tensorboard"),
     *("torch._dynamo", "mujoco", "gymnasium", "tasks.gymnasium.env"),
 )
 """Modules that are imported once; one that is not installed is left to the run."""

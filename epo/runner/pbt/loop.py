@@ -24,7 +24,7 @@ from epo.rollout.storage import Rollout
 from epo.runner.checkpoint import plain
 from epo.runner.loop import Loop
 from epo.runner.nonfinite import Finding
-from epo.runner.pbt_member import Member, choose_rules, member_seed
+from epo.runner.pbt.member import Member, choose_rules, member_seed
 from epo.runner.recording import is_sound, play, record_rollout
 from epo.runner.seeds import derive_seed
 from epo.runner.snapshot import Snapshot

@@ -12,8 +12,8 @@ from epo.envs import VecEnv
 from epo.population.pbt import Ranking, decide, obstacle, rank
 from epo.record.recorder import Recorder
 from epo.runner.checkpoint import CheckpointError
-from epo.runner.pbt_folder import Record, SharedFolder
-from epo.runner.pbt_loop import MemberLoop
+from epo.runner.pbt.folder import Record, SharedFolder
+from epo.runner.pbt.loop import MemberLoop
 from epo.runner.snapshot import Snapshot
 from epo.terminal import say
 

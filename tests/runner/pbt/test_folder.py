@@ -10,7 +10,7 @@ import torch
 
 from epo.config import ConfigError
 from epo.runner.checkpoint import CheckpointError
-from epo.runner.pbt_folder import Record, SharedFolder, superfluous
+from epo.runner.pbt.folder import Record, SharedFolder, superfluous
 
 
 def record(member: int, iteration: int, objective: float = 1.0) -> Record:

@@ -10,7 +10,7 @@ from torch import Tensor
 from epo.config import Config
 from epo.envs import Step, VecEnv
 from epo.record.recorder import Recorder
-from epo.runner.pbt import PBT
+from epo.runner.pbt.process import PBT
 from tasks import registry
 from tasks.probes.config import ProbeCfg
 from tasks.probes.env import ReachProbe

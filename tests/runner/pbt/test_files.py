@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from epo.record.recorder import Recorder
-from epo.runner import pbt_folder
 from epo.runner.checkpoint import CheckpointError
-from epo.runner.pbt import make_pbt
-from epo.runner.pbt_files import FilesPBT
-from tests.runner.pbt_runs import OpenProbe, Rows, config, same, weights
+from epo.runner.pbt import folder as pbt_folder
+from epo.runner.pbt.files import FilesPBT
+from epo.runner.pbt.process import make_pbt
+from tests.runner.pbt.runs import OpenProbe, Rows, config, same, weights
 
 OPEN = (
     "algo.pbt.initial_delay_frames=0",

@@ -12,10 +12,10 @@ import torch
 from epo.config import ConfigError
 from epo.record.recorder import Recorder
 from epo.runner.guard import NonFiniteError
-from epo.runner.pbt import PBT
-from epo.runner.pbt_member import choose_rules
+from epo.runner.pbt.member import choose_rules
+from epo.runner.pbt.process import PBT
 from epo.runner.trainer import Trainer
-from tests.runner.pbt_runs import (
+from tests.runner.pbt.runs import (
     OpenProbe,
     Rows,
     config,

@@ -18,7 +18,7 @@ from epo.runner.saved_run import SavedRun
 from tests.composed import REPOSITORY
 from tests.integration.command import assert_same_run, rows, start, train, weights
 from tests.runner.levels import read_level
-from tests.runner.pbt_runs import SMALL, config, make_env
+from tests.runner.pbt.runs import SMALL, config, make_env
 
 pytestmark = pytest.mark.slow
 

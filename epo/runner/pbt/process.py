@@ -17,14 +17,14 @@ from epo.population.pbt import Decision, Ranking, Settings, decide, obstacle, ra
 from epo.ranks import ALONE, Ranks
 from epo.record.recorder import Recorder
 from epo.runner.checkpoint import plain
-from epo.runner.pbt_loop import DIVERGED, MemberLoop
+from epo.runner.pbt.loop import DIVERGED, MemberLoop
 from epo.runner.snapshot import Snapshot
 
 
 def make_pbt(cfg: Config, env: VecEnv, recorder: Recorder, ranks: Ranks = ALONE) -> MemberLoop:
     """Build the backend that `algo.pbt.backend` names."""
     if is_files(cfg.algo):
-        from epo.runner.pbt_files import FilesPBT
+        from epo.runner.pbt.files import FilesPBT
 
         return FilesPBT(cfg, env, recorder)
     return PBT(cfg, env, recorder, ranks)
