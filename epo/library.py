@@ -49,7 +49,7 @@ def compose(*settings: str, make: Optional[Make] = None) -> Config:
     lines = [*settings]
     if make is not None:
         lines = ["task=Vector", assignment("task.make", target_of(make)), *lines]
-    (cfg,) = environment.check(lines) or [None]
+    (cfg,) = environment.configurations(lines) or [None]
     if cfg is None:
         raise ConfigError("flag", " ".join(settings), "settings are written name=value")
     return environment.ready(cfg)[0]

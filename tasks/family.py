@@ -113,7 +113,7 @@ class Family(Protocol):
         """
         return []
 
-    def check_drawable(self, cfg: Any, engine_cfg: Any) -> None:
+    def prepare_drawing(self, cfg: Any, engine_cfg: Any) -> None:
         """Refuse what cannot be drawn, and set what drawing needs before a task is built."""
         refuse("task", cfg.name, "it has no picture; use a task that can be drawn")
 
@@ -121,21 +121,21 @@ class Family(Protocol):
         """Get ready to draw single worlds of an environment of this family.
 
         Args:
-            env: built after `check_drawable`.
+            env: built after `prepare_drawing`.
             width: of the picture, pixels; some environments have their own.
             height: of the picture, pixels.
         """
         return refuse("task", env.spec.name, "it has no picture; use a task that can be drawn")
 
-    def check_viewable(self, cfg: Any, engine_cfg: Any, is_training: bool) -> None:
+    def prepare_viewing(self, cfg: Any, engine_cfg: Any, is_training: bool) -> None:
         """Refuse what has no live view, before a task is built; as pictures unless it says more."""
-        self.check_drawable(cfg, engine_cfg)
+        self.prepare_drawing(cfg, engine_cfg)
 
     def make_scene(self, env: Any) -> Scene:
         """Return what a live viewer shows of an environment of this family; its pictures at least.
 
         Args:
-            env: built after `check_viewable`.
+            env: built after `prepare_viewing`.
         """
         from tasks.viewing import picture_scene
 

@@ -50,7 +50,7 @@ def test_command_that_continues_the_run_composes_to_it(run: Path, capsys, tmp_pa
     line = (run / "command.txt").read_text().strip().splitlines()[-1]
     words = shlex.split(line.partition("&& ")[2])
     assert words[1:4] == ["-m", "epo", "train"]
-    (cfg,) = environment.check(words[4:])
+    (cfg,) = environment.configurations(words[4:])
     ours = SavedRun(run).settings
     theirs = OmegaConf.to_container(OmegaConf.structured(cfg.algo))
     assert ours["algo"] == theirs and ours["seed"] == cfg.seed == 4

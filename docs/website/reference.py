@@ -7,7 +7,7 @@ from typing import Dict, List
 
 from docs.website.settings import table, walk
 from docs.website.task_pages import Page
-from epo.cli.compose import check
+from epo.cli.compose import configurations
 from epo.cli.environment import CONFIG_DIR, register
 from epo.components import load, trainers
 
@@ -71,7 +71,7 @@ def module(file: Path) -> str:
 def settings() -> str:
     """Return the page of all settings, with the values of `python train.py`."""
     register()
-    cfg = check([], CONFIG_DIR)[0]
+    cfg = configurations([], CONFIG_DIR)[0]
     found = [one for one in walk(cfg, "") if not one.name.startswith("task.")]
     lines = [SETTINGS, *table(iter(found)), ""]
     for trainer, name in OTHERS.items():

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, NamedTuple
 import torch
 
 from docs.website.settings import doc_lines, escape, table, walk
-from epo.cli.compose import check
+from epo.cli.compose import configurations
 from epo.cli.environment import CONFIG_DIR, register
 from tasks import registry
 from tasks.allegro_kuka.config import AllegroKukaCfg, RewardCfg
@@ -68,7 +68,7 @@ def summary(name: str) -> str:
 def configuration(name: str) -> Any:
     """Return the filled settings of a task."""
     register()
-    return check([f"task={name}"], CONFIG_DIR)[0].task
+    return configurations([f"task={name}"], CONFIG_DIR)[0].task
 
 
 def _layout(title: str, parts: List[Part]) -> List[str]:

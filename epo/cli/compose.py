@@ -1,8 +1,8 @@
 """From a command line to a checked configuration, with errors of one line.
 
-Hydra reports a mistake with several lines or a traceback. `check` composes the same command
-line beforehand, without Hydra's job around it, and turns whatever goes wrong into a
-`ConfigError`: the setting, its value, the way out. No torch here: a typing error answers at once.
+Hydra reports a mistake with several lines or a traceback. `configurations` composes a command line
+without Hydra's job around it, and turns whatever goes wrong into a `ConfigError`: the setting, its
+value, the way out. No torch here: a typing error answers at once.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def typed(cfg: DictConfig, lines: Sequence[str] = ()) -> Config:
     return config
 
 
-def check(
+def configurations(
     argv: Sequence[str], config_dir: Path, *validators: Callable[[Config], None]
 ) -> List[Config]:
     """Compose and validate a command line before Hydra runs it.

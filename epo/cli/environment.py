@@ -83,11 +83,11 @@ def adapt(env: Any) -> VecEnv:
     return put_behind(env, VectorCfg(make=type(env).__name__), env.num_envs, device, 0)
 
 
-def check(arguments: Sequence[str]) -> List[Config]:
-    """Compose and validate a command line, the task's own settings included.
+def configurations(arguments: Sequence[str]) -> List[Config]:
+    """Import the plugins of a command line, compose and validate it, its task's settings included.
 
     Returns:
-        What would run, as in `epo.cli.compose.check`; nothing where a flag only informs.
+        What would run, as in `epo.cli.compose.configurations`; nothing where a flag only informs.
 
     Raises:
         ConfigError: at the first mistake.
@@ -96,7 +96,7 @@ def check(arguments: Sequence[str]) -> List[Config]:
     # Before `validate`, which may import torch. The runs of a multirun are processes of their own.
     is_multirun = bool(compose.MULTIRUN_FLAGS & set(arguments))
     with _task_errors():
-        return compose.check(
+        return compose.configurations(
             arguments,
             CONFIG_DIR,
             lambda cfg: None if is_multirun else preload(cfg),
@@ -152,7 +152,7 @@ def train(cfg: Config) -> int:
     cfg, choices = ready(cfg)
     check_learnable(cfg)
     if cfg.record.viewer:
-        check_viewable(cfg, is_training=True)
+        prepare_viewing(cfg, is_training=True)
         check_package("record.viewer", "true")
     size = num_ranks(cfg.devices, 0)
     if size > 1 and find_world() is None:
@@ -217,14 +217,14 @@ def imported_module(task: Any) -> Optional[str]:
         return registry.family(str(task.get("kind"))).imported_module(task)
 
 
-def check_drawable(cfg: Config) -> None:
+def prepare_drawing(cfg: Config) -> None:
     """Refuse tasks and engines without pictures, prepare others; call it before `make_env`.
 
     Raises:
         ConfigError: naming what cannot be drawn.
     """
     with _task_errors():
-        registry.of(cfg.task).check_drawable(cfg.task, cfg.engine)
+        registry.of(cfg.task).prepare_drawing(cfg.task, cfg.engine)
 
 
 def make_renderer(cfg: Config, env: VecEnv, width: int, height: int) -> Renderer:
@@ -237,14 +237,14 @@ def make_renderer(cfg: Config, env: VecEnv, width: int, height: int) -> Renderer
         return registry.of(cfg.task).make_renderer(env, width, height)
 
 
-def check_viewable(cfg: Config, is_training: bool) -> None:
+def prepare_viewing(cfg: Config, is_training: bool) -> None:
     """Refuse tasks and engines without a live view; call it before `make_env`.
 
     Raises:
         ConfigError: naming what cannot be viewed.
     """
     with _task_errors():
-        registry.of(cfg.task).check_viewable(cfg.task, cfg.engine, is_training)
+        registry.of(cfg.task).prepare_viewing(cfg.task, cfg.engine, is_training)
 
 
 def make_scene(cfg: Config, env: VecEnv) -> Scene:

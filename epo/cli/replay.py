@@ -85,10 +85,10 @@ def configuration(failure: SavedFailure, given: Sequence[str]) -> Config:
         given = check_plugins(failure.settings, str(failure.folder), given)
         words = merge(overrides(saved), given)
         environment.load_plugins(words)
-        (cfg,) = compose.check(words, environment.CONFIG_DIR)
+        (cfg,) = compose.configurations(words, environment.CONFIG_DIR)
     else:
         given = check_trust(failure.settings, str(failure.folder), given)
-        (cfg,) = environment.check(merge(overrides(saved), given))
+        (cfg,) = environment.configurations(merge(overrides(saved), given))
         cfg, _ = environment.ready(cfg)
     cfg.run_dir = run_dir
     return cfg

@@ -33,10 +33,14 @@ def main(words: Sequence[str]) -> None:
         print(help_text(environment.CONFIG_DIR, words))
         return
     launcher.check(words)
-    environment.check(words)
+    found = environment.configurations(words)
+    is_multirun = bool(MULTIRUN_FLAGS & set(words))
+    if found and not is_multirun:
+        sys.argv[1:] = words  # what a run records and repeats
+        sys.exit(environment.train(found[0]))
     sys.argv[1:] = [*words, *for_hydra(words)]  # Hydra reads them there
-    if not MULTIRUN_FLAGS & set(words):
-        _job()
+    if not is_multirun:
+        _job()  # only informs
         return
     from epo.cli.sweep.session import session  # imports torch
 
@@ -46,7 +50,7 @@ def main(words: Sequence[str]) -> None:
 
 @hydra.main(version_base="1.3", config_path=str(environment.CONFIG_DIR), config_name="config")
 def _job(cfg: DictConfig) -> None:
-    """Run once; Hydra calls it for every run of a sweep."""
+    """Run once; Hydra calls it for every run of a sweep, and for its own flags such as --run."""
     with one_line_errors():
         if HydraConfig.get().mode != RunMode.MULTIRUN:
             sys.exit(environment.train(typed(cfg)))

@@ -83,7 +83,7 @@ def expand(
     for task in tasks:
         for algo in algorithms:
             lines = [f"experiment=paper/{task}", f"algo={algo}", *extra]
-            (cfg,) = environment.check(lines)
+            (cfg,) = environment.configurations(lines)
             cells.append((task, algo, lines, cfg))
     return [
         _run(task, algo, lines, cfg, seed, root / task / algo / f"seed{seed}")

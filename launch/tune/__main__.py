@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     tune = definition.load(name)
     tune.num_trials = options.trials or tune.num_trials
     extra = [word for word in others if "=" in word]
-    cfg = definition.check(tune, extra)
+    cfg = definition.configuration(tune, extra)
     _check_package()
     from launch.tune import report, storage
     from launch.tune.confirm import confirm

@@ -73,7 +73,7 @@ def load(name: str) -> TuneCfg:
     return tune
 
 
-def check(tune: TuneCfg, extra: List[str]) -> Config:
+def configuration(tune: TuneCfg, extra: List[str]) -> Config:
     """Compose the search's runs and both ends of every range.
 
     Returns:
@@ -86,8 +86,8 @@ def check(tune: TuneCfg, extra: List[str]) -> Config:
     base = [*tune.settings, *extra]
     for name, values in tune.space.items():
         for value in _ends(values):
-            environment.check([*base, assigned(name, value)])
-    (cfg,) = environment.check(base)
+            environment.configurations([*base, assigned(name, value)])
+    (cfg,) = environment.configurations(base)
     return cfg
 
 

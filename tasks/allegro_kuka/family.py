@@ -70,7 +70,7 @@ class AllegroKukaFamily(Family):
         its.check_device(device)
         return choices + its.notes(cfg, engine_cfg)
 
-    def check_drawable(self, cfg: AllegroKukaCfg, engine_cfg: Any) -> None:
+    def prepare_drawing(self, cfg: AllegroKukaCfg, engine_cfg: Any) -> None:
         """Load OpenGL before MuJoCo does."""
         if not engine(engine_cfg).can_draw:
             refuse("engine", engine_cfg.name, "its worlds are not drawn here; use engine=mujoco")
@@ -84,7 +84,7 @@ class AllegroKukaFamily(Family):
 
         return make_renderer(env, width, height)
 
-    def check_viewable(self, cfg: AllegroKukaCfg, engine_cfg: Any, is_training: bool) -> None:
+    def prepare_viewing(self, cfg: AllegroKukaCfg, engine_cfg: Any, is_training: bool) -> None:
         """Refuse engines without worlds to show; OpenGL is the browser's."""
         if not engine(engine_cfg).can_draw:
             refuse("engine", engine_cfg.name, "its worlds are not viewed here; use engine=mujoco")

@@ -40,7 +40,7 @@ class ClassicFamily(Family):
         """Return the clock, which is not observed."""
         return Clock(cfg.episode_length, False, True)
 
-    def check_drawable(self, cfg: ClassicCfg, engine_cfg: Any) -> None:
+    def prepare_drawing(self, cfg: ClassicCfg, engine_cfg: Any) -> None:
         """Do nothing: all of them can be drawn."""
 
     def make_renderer(self, env: Any, width: int, height: int) -> Renderer:

@@ -53,17 +53,17 @@ class GymnasiumFamily(Family):
 
         return environments.episode_length(cfg)
 
-    def check_drawable(self, cfg: GymnasiumCfg, engine_cfg: Any) -> None:
+    def prepare_drawing(self, cfg: GymnasiumCfg, engine_cfg: Any) -> None:
         """Set the render mode in place, if the environment has a fitting one."""
         from tasks.gymnasium.rendering import prepare
 
         prepare(cfg)
 
-    def check_viewable(self, cfg: GymnasiumCfg, engine_cfg: Any, is_training: bool) -> None:
+    def prepare_viewing(self, cfg: GymnasiumCfg, engine_cfg: Any, is_training: bool) -> None:
         """Refuse to watch a training, whose environments live in workers; prepare pictures."""
         if is_training:
             refuse("record.viewer", "true", "these environments train unseen; use play viewer=web")
-        self.check_drawable(cfg, engine_cfg)
+        self.prepare_drawing(cfg, engine_cfg)
 
     def make_renderer(self, env: Any, width: int, height: int) -> Renderer:
         """Get ready to draw single environments, in their own size where they have one."""

@@ -75,7 +75,7 @@ class MujocoFamily(Family):
         action = [Part("action", 0, task.action_dim, task.action)]
         return Description(parts, action, [])
 
-    def check_drawable(self, cfg: Any, engine_cfg: Any) -> None:
+    def prepare_drawing(self, cfg: Any, engine_cfg: Any) -> None:
         """Load OpenGL before MuJoCo does."""
         from tasks.engines import opengl
 
@@ -91,7 +91,7 @@ class MujocoFamily(Family):
         size = (task.goal_radius_m, width, height)
         return WorldRenderer(env.sim.world, task.camera, shown, *size, task.goal_geom)
 
-    def check_viewable(self, cfg: Any, engine_cfg: Any, is_training: bool) -> None:
+    def prepare_viewing(self, cfg: Any, engine_cfg: Any, is_training: bool) -> None:
         """Do nothing: OpenGL is the browser's."""
 
     def make_scene(self, env: Any) -> Scene:

@@ -33,7 +33,7 @@ class VectorFamily(Family):
         """Return the module of `make`."""
         return config.imported_module(settings)
 
-    def check_drawable(self, cfg: VectorCfg, engine_cfg: Any) -> None:
+    def prepare_drawing(self, cfg: VectorCfg, engine_cfg: Any) -> None:
         """Do nothing: whether it can be drawn is known once it is built."""
 
     def make_renderer(self, env: Any, width: int, height: int) -> Renderer:

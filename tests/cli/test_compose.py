@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from epo import exceptions
-from epo.cli.compose import check, one_line_errors
+from epo.cli.compose import configurations, one_line_errors
 from epo.config import Config, ConfigError
 from tests.composed import CONFIG_DIR, register
 from tests.stand_in import replace_in
@@ -17,7 +17,7 @@ from tests.stand_in import replace_in
 
 def checked(*argv: str):
     register()
-    return check(argv, CONFIG_DIR)
+    return configurations(argv, CONFIG_DIR)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_validation_errors_pass_through_check():
 
     register()
     with pytest.raises(ConfigError, match="seed=13: unlucky"):
-        check(["seed=13"], CONFIG_DIR, refuse)
+        configurations(["seed=13"], CONFIG_DIR, refuse)
 
 
 def test_one_line_errors_prints_one_line_and_ends_with_2(monkeypatch, capsys):

@@ -17,7 +17,7 @@ from epo.__main__ import main as epo_main
 from epo.cli import environment
 from epo.cli.play import live as live_module
 from epo.cli.play.live import Live
-from epo.cli.play.options import Options, check
+from epo.cli.play.options import Options, settle
 from epo.config import ConfigError
 from epo.runner.evaluator import Evaluator, ZeroPolicy
 from epo.viewer.page import Page
@@ -126,7 +126,7 @@ def test_bad_input_is_one_line(options: Options, message: str, monkeypatch: pyte
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigError, match=message):
-        check(options)
+        settle(options)
 
 
 @pytest.mark.parametrize(
@@ -145,4 +145,4 @@ def test_training_of_workers_cannot_be_watched():
     pytest.importorskip("gymnasium")
     cfg = composed("task=Gymnasium", "task.env_id=CartPole-v1", "record.viewer=true")
     with pytest.raises(ConfigError, match=r"record\.viewer=true is impossible: these environments"):
-        environment.check_viewable(cfg, is_training=True)
+        environment.prepare_viewing(cfg, is_training=True)

@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 def test_every_way_to_name_the_folder_is_one_setting(words, folder: Path):
     words = [word.format(folder) for word in words]
     assert settled(["seed=1", *words]) == ["seed=1", f'search_path=["{folder}"]']
-    (cfg,) = environment.check([*words, "task=MyReach"])
+    (cfg,) = environment.configurations([*words, "task=MyReach"])
     assert (cfg.task.name, cfg.task.episode_length) == ("MyReach", 7)
     assert cfg.search_path == [str(folder)]
 
@@ -85,14 +85,14 @@ def test_what_is_not_there_is_one_line(word, message):
 
 def test_unknown_task_lists_what_the_search_path_offers_nearest_first(folder: Path):
     with pytest.raises(ConfigError, match=r"did you mean MyReach\? \(choices: MyReach, ArmReach, "):
-        environment.check([f"--config-dir={folder}", "task=MyReech"])
+        environment.configurations([f"--config-dir={folder}", "task=MyReech"])
     with pytest.raises(ConfigError, match=r"choices: ArmReach, .*own: --config-dir=<folder>\)"):
-        environment.check(["task=MyReech"])
+        environment.configurations(["task=MyReech"])
 
 
 def test_nested_experiments_and_the_help_know_the_folder(folder: Path):
     words = settled([f"--config-dir={folder}"])
-    (cfg,) = environment.check([*words, "experiment=mine/quick"])
+    (cfg,) = environment.configurations([*words, "experiment=mine/quick"])
     assert cfg.task.name == "MyReach"
     assert "mine/quick" in options(environment.CONFIG_DIR, words)["experiment"]
     assert "MyReach" in help_text(environment.CONFIG_DIR, words)
@@ -103,12 +103,14 @@ def test_a_run_is_resumed_and_played_from_anywhere_and_says_where_its_folder_was
     folder: Path, tmp_path: Path, monkeypatch
 ):
     run = tmp_path / "run"
-    (cfg,) = environment.check(
+    (cfg,) = environment.configurations(
         [*SMALL, f"--config-dir={folder}", "task=MyReach", "max_iterations=1", f"run_dir={run}"]
     )
     assert environment.train(cfg) == 0
     monkeypatch.chdir(REPOSITORY)
-    (again,) = environment.check([*SMALL, "task=MyReach", "max_iterations=2", f"resume={run}"])
+    (again,) = environment.configurations(
+        [*SMALL, "task=MyReach", "max_iterations=2", f"resume={run}"]
+    )
     assert environment.train(again) == 0
     saved = SavedRun(run)
     assert saved.state["iteration"] == 2
@@ -117,8 +119,10 @@ def test_a_run_is_resumed_and_played_from_anywhere_and_says_where_its_folder_was
 
     folder.rename(tmp_path / "moved")
     with pytest.raises(ConfigError, match=r"which .*run was composed with; .*--config-dir="):
-        environment.check(["task=MyReach", f"resume={run}"])
-    (moved,) = environment.check([f"-cd={tmp_path / 'moved'}", "task=MyReach", f"resume={run}"])
+        environment.configurations(["task=MyReach", f"resume={run}"])
+    (moved,) = environment.configurations(
+        [f"-cd={tmp_path / 'moved'}", "task=MyReach", f"resume={run}"]
+    )
     assert moved.search_path == [str(tmp_path / "moved")]
 
 

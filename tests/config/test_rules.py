@@ -76,7 +76,7 @@ def test_no_value_is_a_traceback(line: str):
     environment.register()
     name = line.partition("=")[0]
     with pytest.raises(ValueError, match=rf"^(command=)?(argument=)?{name}=") as caught:
-        environment.check([line])
+        environment.configurations([line])
     assert "\n" not in str(caught.value)
 
 
@@ -93,7 +93,7 @@ def test_no_value_is_a_traceback(line: str):
 def test_settings_of_a_way_of_training_are_checked_and_belong_to_its_runs(lines: list):
     environment.register()
     with pytest.raises(ValueError, match=rf"^{lines[1].partition('=')[0]}=") as caught:
-        environment.check(lines)
+        environment.configurations(lines)
     assert "\n" not in str(caught.value)
 
 
@@ -101,7 +101,7 @@ def test_settings_of_a_way_of_training_are_checked_and_belong_to_its_runs(lines:
 def test_refused_text_comes_with_the_way_to_write_it(value: str):
     environment.register()
     with pytest.raises(ValueError, match="if it is text, write ") as caught:
-        environment.check([f"run_dir={value}"])
+        environment.configurations([f"run_dir={value}"])
     (line,) = shlex.split(str(caught.value).partition("if it is text, write ")[2])
-    (cfg,) = environment.check([line])
+    (cfg,) = environment.configurations([line])
     assert cfg.run_dir == value

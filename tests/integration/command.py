@@ -51,7 +51,7 @@ def train(arguments: List[str], cwd: Path) -> None:
     """Do in this process what train.py does with its arguments, from another folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(cwd)
-        (cfg,) = environment.check(arguments)
+        (cfg,) = environment.configurations(arguments)
         assert environment.train(cfg) == 0
 
 

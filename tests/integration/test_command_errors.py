@@ -68,7 +68,7 @@ def test_bad_input_gets_one_line(
     setting, way_out = {**BAD, **NEEDS_GYMNASIUM}[command]
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as end, one_line_errors():
-        for cfg in environment.check(command.split()):
+        for cfg in environment.configurations(command.split()):
             environment.train(cfg)
     printed = capsys.readouterr().err
     assert end.value.code == 2

@@ -83,7 +83,7 @@ def test_a_registered_family_is_made_with_what_it_leaves_to_the_usual_answers(ec
     assert family.clock(cfg, AutoCfg()) is None
     assert family.describe(cfg, 1, 1).observation[0].stop == 1
     with pytest.raises(ValueError, match=r"task=Echo .*no picture"):
-        family.check_drawable(cfg, AutoCfg())
+        family.prepare_drawing(cfg, AutoCfg())
     # Nothing is known of its numbers, though others have a setting of that name.
     registry.check(EchoCfg(episode_length=-1), AutoCfg())
 

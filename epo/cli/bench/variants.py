@@ -53,12 +53,14 @@ def variants(
     try:
         overrides = OverridesParser.create().parse_overrides(list(arguments))
     except OverrideParseException:
-        environment.check(arguments)  # explains the mistake
+        environment.configurations(arguments)  # explains the mistake
         raise
     names = {argument.partition("=")[0] for argument in arguments}
     before = [line for line in before if line.partition("=")[0] not in names]
     settings = itertools.product(*(_values(override) for override in overrides))
-    return [Variant(lines, *environment.check([*before, *lines, *after])) for lines in settings]
+    return [
+        Variant(lines, *environment.configurations([*before, *lines, *after])) for lines in settings
+    ]
 
 
 def differing(compared: Sequence[Sequence[str]]) -> List[List[str]]:

@@ -149,7 +149,7 @@ def _film(
 
     check_file("video", path, VIDEOS)
     cfg = drawn(saved, given, DRAWN_ON)
-    environment.check_drawable(cfg)
+    environment.prepare_drawing(cfg)
     weights = [1.0 - i / (options.steps - 1) for i in range(options.steps)]
     num = len(weights)
     state = with_bank(saved.state, mixed(bank, agents, weights))

@@ -21,7 +21,7 @@ ITERATIONS = 3
 def main(arguments: Sequence[str]) -> None:
     """Build a run, let it train for a few iterations and print the memory after each part."""
     environment.register()
-    cfg, _ = environment.ready(environment.check(arguments)[0])
+    cfg, _ = environment.ready(environment.configurations(arguments)[0])
     device = torch.device(cfg.device)
     before = peak_memory_mb(device)
     env = environment.make_env(cfg)

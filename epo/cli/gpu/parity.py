@@ -38,7 +38,9 @@ def main(arguments: Sequence[str]) -> None:
     # As many solver iterations on both sides: what remains is rounding.
     warp = ("engine=mujoco_warp", "engine.solver_iterations=0", f"device={options.device}")
     envs = [
-        environment.make_env(environment.ready(environment.check([*others, *engine])[0])[0])
+        environment.make_env(
+            environment.ready(environment.configurations([*others, *engine])[0])[0]
+        )
         for engine in (("engine=mujoco", "device=cpu"), warp)
     ]
     try:

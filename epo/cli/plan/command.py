@@ -66,7 +66,7 @@ def main(words: Sequence[str]) -> None:
 def _configuration(given: Sequence[str]) -> Tuple[Config, List[str]]:
     """Compose what `python train.py` would run here."""
     environment.register()
-    configs = environment.check(given)
+    configs = environment.configurations(given)
     if len(configs) != 1:
         raise ConfigError("argument", " ".join(given), "plan one run at a time")
     cfg, choices = environment.ready(configs[0])

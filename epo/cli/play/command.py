@@ -10,7 +10,7 @@ from epo.cli import arguments, environment
 from epo.cli.interruption import says_what_is_lost
 from epo.cli.overrides import merge, overrides
 from epo.cli.play.cast import Cast, population_of
-from epo.cli.play.options import USAGE, Options, check, frame_rate, num_steps
+from epo.cli.play.options import USAGE, Options, frame_rate, num_steps, settle
 from epo.cli.play.trust import check_trust
 from epo.config import Config, ConfigError
 from epo.quoting import short_path
@@ -36,7 +36,7 @@ def main(words: Sequence[str]) -> None:
         print(USAGE, end="")
         return
     options, given = arguments.split(words, Options())
-    check(options)
+    settle(options)
     environment.register()
     # Imports torch: what came before answered at once.
     from epo.runner.saved_run import SavedRun
@@ -44,9 +44,9 @@ def main(words: Sequence[str]) -> None:
     saved = SavedRun(Path(options.checkpoint)) if options.checkpoint else None
     cfg = configuration(saved, given)
     if options.viewer is not None:
-        environment.check_viewable(cfg, is_training=False)
+        environment.prepare_viewing(cfg, is_training=False)
     else:
-        environment.check_drawable(cfg)
+        environment.prepare_drawing(cfg)
     cast = Cast(options, population_of(cfg), saved)
     lost = "" if options.viewer else "the file was not written"
     with says_what_is_lost(lost), ExitStack() as stack:
@@ -90,7 +90,7 @@ def configuration(
         if name == "experiment" and saved is not None:
             raise ConfigError(name, value, "leave it out; the run has all settings")
     try:
-        (cfg,) = environment.check(merge(base, given))
+        (cfg,) = environment.configurations(merge(base, given))
     except ConfigError as error:
         names = tuple(word.partition("=")[0] for word in given)
         if saved is None or str(error).startswith(names):

@@ -71,7 +71,7 @@ class Options:
     port: int = 8080
 
 
-def check(options: Options) -> None:
+def settle(options: Options) -> None:
     """Fill in defaults that depend on other options, in place, and refuse what cannot work.
 
     Raises:

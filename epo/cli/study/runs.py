@@ -98,7 +98,7 @@ def _cells(study: StudyCfg, extra: Sequence[str]) -> Iterator[Tuple[str, str, Li
         for arm, settings in study.arms_of(name).items():
             lines = [*study.settings, *env.settings, *settings, f"max_frames={env.max_frames}"]
             lines += extra
-            cfg, _ = environment.ready(environment.check(lines)[0])
+            cfg, _ = environment.ready(environment.configurations(lines)[0])
             yield name, arm, lines, cfg
 
 

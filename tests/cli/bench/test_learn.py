@@ -52,7 +52,7 @@ def test_default_is_the_published_comparison():
 
 
 def test_experiment_brings_its_own_numbers():
-    (plain,) = environment.check(["experiment=laptop"])
+    (plain,) = environment.configurations(["experiment=laptop"])
     _, ((_, cfg, _),) = read(["experiment=laptop"])
     assert cfg.num_envs == plain.num_envs != 1536
     assert cfg.algo.name == plain.algo.name

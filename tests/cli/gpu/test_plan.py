@@ -66,4 +66,4 @@ def test_benches_and_runs_take_their_settings(device: str):
         found = _jobs(device, f"-m epo.cli.gpu.{module}")
         assert found
         words = [word.replace(MINUTES, "1") for word in found[0].arguments[2:]]
-        assert environment.check(split(words, own)[1])
+        assert environment.configurations(split(words, own)[1])

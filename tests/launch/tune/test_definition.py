@@ -17,7 +17,7 @@ def tune(space: Dict[str, RangeCfg]) -> TuneCfg:
 
 @pytest.mark.parametrize("name", definition.names())
 def test_shipped_searches_compose_at_both_ends(name: str):
-    definition.check(definition.load(name), [])
+    definition.configuration(definition.load(name), [])
 
 
 def test_unknown_search_is_one_line():
@@ -28,12 +28,12 @@ def test_unknown_search_is_one_line():
 def test_setting_that_does_not_exist_is_named_with_the_nearest():
     wrong = tune({"algo.ppo.gama": RangeCfg(0.9, 0.99)})
     with pytest.raises(ConfigError, match=r"algo\.ppo\.gama=0\.9: .*did you mean algo\.ppo\.gamma"):
-        definition.check(wrong, [])
+        definition.configuration(wrong, [])
 
 
 def test_value_that_is_impossible_is_named():
     with pytest.raises(ConfigError, match=r"algo\.ppo\.gamma=1\.5"):
-        definition.check(tune({"algo.ppo.gamma": RangeCfg(0.9, 1.5)}), [])
+        definition.configuration(tune({"algo.ppo.gamma": RangeCfg(0.9, 1.5)}), [])
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,6 @@ def test_first_trial_has_the_present_values_that_the_space_has():
         "algo.ppo.num_epochs": RangeCfg(3, 9, whole=True),  # the default is 2
         "algo.ppo.schedule": RangeCfg(choices=["adaptive", "fixed"]),
     }
-    (cfg,) = environment.check(["task=ProbeValue", "algo=ppo"])
+    (cfg,) = environment.configurations(["task=ProbeValue", "algo=ppo"])
     found = definition.defaults(tune(space), cfg)
     assert found == {"algo.ppo.gamma": cfg.algo.ppo.gamma, "algo.ppo.schedule": "adaptive"}

@@ -24,7 +24,7 @@ def test_preset_composes_what_was_found(tmp_path: Path):
 
 @pytest.mark.parametrize("path", sorted((environment.CONFIG_DIR / "experiment/tune").glob("*")))
 def test_presets_that_were_found_compose(path: Path):
-    (cfg,) = environment.check([f"experiment=tune/{path.stem}"])
+    (cfg,) = environment.configurations([f"experiment=tune/{path.stem}"])
     assert cfg.max_frames
 
 

@@ -30,4 +30,4 @@ def test_sweep_of_agents_names_settings_that_exist():
     fixed = [word for word in sweep["command"] if "=" in word]
     for name, values in sweep["parameters"].items():
         value = values["values"][0] if "values" in values else values["min"]
-        environment.check([*fixed, f"{name}={value}"])
+        environment.configurations([*fixed, f"{name}={value}"])

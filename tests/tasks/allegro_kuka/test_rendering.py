@@ -130,4 +130,4 @@ def test_goal_corners_enclose_goals_on_both_sides():
 )
 def test_what_cannot_be_drawn_is_refused(task: Any, engine: Any, message: str):
     with pytest.raises(ValueError, match=message):
-        registry.of(task).check_drawable(task, engine)
+        registry.of(task).prepare_drawing(task, engine)

@@ -28,7 +28,7 @@ def where(picture: np.ndarray, color) -> np.ndarray:
 @pytest.mark.parametrize("task", NAMES)
 def test_what_moves_is_inside_the_frame_and_moves(task: str):
     cfg: Any = settings(task)
-    FAMILY.check_drawable(cfg, MujocoCfg())
+    FAMILY.prepare_drawing(cfg, MujocoCfg())
     env = make(task, num_envs=2)
     env.reset()
     renderer = FAMILY.make_renderer(env, 160, 120)

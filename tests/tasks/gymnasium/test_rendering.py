@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 def drawable(env_id: str, num_envs: int = 2, **settings: Any) -> GymnasiumEnv:
     """Build environments that `check` prepared."""
     cfg = GymnasiumCfg(env_id=env_id, **settings)
-    FAMILY.check_drawable(cfg, AutoCfg())
+    FAMILY.prepare_drawing(cfg, AutoCfg())
     return GymnasiumEnv(cfg, num_envs, CPU, seed=0)
 
 

@@ -156,7 +156,7 @@ def test_every_number_is_described():
 def test_picture_shows_the_goal_where_it_is(engine):
     cfg, env = ArmReachCfg(), make(engine, 2)
     family = registry.of(cfg)
-    family.check_drawable(cfg, ENGINES[engine])
+    family.prepare_drawing(cfg, ENGINES[engine])
     env.reset()
     renderer = family.make_renderer(env, 160, 120)
     columns = []
