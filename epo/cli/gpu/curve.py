@@ -54,13 +54,21 @@ def main(arguments: Sequence[str]) -> None:
     wall_s = float(checkpoint.load(run.last)["wall_s"]) if run.last.exists() else 0.0
     left_s = max(5.0, 60.0 * options.minutes - (time.perf_counter() - begin))
     limit = f"max_minutes={(wall_s + left_s) / 60.0:.4f}"
-    train(run.path, [*settings, "resume=auto", limit])
+    train(run.path, [*settings, resumed(run), limit])
     state = checkpoint.load(run.last)
     results.mkdir(parents=True, exist_ok=True)
     saved = parts.write(results, NAME, parts.slim(state))
     spec = run.read_spec()
     rows = keep_table(run.metrics, results / TABLE, spec.headline if spec else ())
     print_json(**measured(rows), wall_s=state["wall_s"], parts=len(saved), restored=restored)
+
+
+def resumed(run: RunFolder) -> str:
+    """Return the setting that continues a run, or begins it.
+
+    Named, a run goes on where a newer version of the code knows more settings; `auto` would refuse.
+    """
+    return f"resume={run.path if run.last.exists() else 'auto'}"
 
 
 def restore(results: Path, run: RunFolder, settings: Sequence[str]) -> bool:

@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from epo.__main__ import main as epo_main
-from epo.cli.gpu import command, page, parts, process
+from epo.cli.gpu import command, curve, page, parts, process
 from epo.cli.gpu.ledger import DONE, FAILED, LATE, Ledger
 from epo.cli.gpu.plan import Job, Step, steps
 from epo.cli.gpu.run import measured
 from epo.cli.gpu.tests import counts
 from epo.config import ConfigError
+from epo.runner.run_folder import RunFolder
 
 
 def _job(name: str, code: str, **settings: object) -> Job:
@@ -126,6 +127,14 @@ def test_page_shows_loads_beside_every_rate(tmp_path: Path):
     (found,) = [line for line in text.splitlines() if line.startswith("| T |")]
     assert "engine.graph=true" in found and "123,456" in found and "3.25, 6, 9" in found
     assert "- one_arm_4096: not run yet" in text
+
+
+def test_curve_goes_on_where_the_code_knows_more_settings(tmp_path: Path):
+    run = RunFolder(tmp_path / "curve")
+    assert curve.resumed(run) == "resume=auto"
+    run.last.parent.mkdir(parents=True)
+    run.last.touch()
+    assert curve.resumed(run) == f"resume={run.path}"
 
 
 def test_curve_travels_in_parts_without_its_worlds(tmp_path: Path, monkeypatch):
