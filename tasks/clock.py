@@ -12,7 +12,7 @@ class Clock(NamedTuple):
     """How a task measures the time of its episodes.
 
     Attributes:
-        time_limit: H, control steps; None: there is no limit.
+        time_limit: H, control steps; None: there is no limit; 0: known once it is built.
         is_observed: the observation tells how late it is.
         is_truncated: the limit truncates; otherwise it ends the episode for good.
     """

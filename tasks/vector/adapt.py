@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, cast
 
 import torch
 
 from epo.contract import ContractError, check_env
 from epo.envs import EnvSpec, VecEnv
 from tasks.errors import describe, refuse
+from tasks.vector.clocked import ClockedBatchedEnv
 from tasks.vector.config import VectorCfg
-from tasks.vector.dialect import Dialect
+from tasks.vector.dialect import ClockedDialect, Dialect
 from tasks.vector.env import BatchedEnv
 from tasks.vector.gymnasium import GymnasiumDialect
 from tasks.vector.manager import ManagerDialect
@@ -74,7 +75,10 @@ def adapt(env: Any, cfg: VectorCfg, num_envs: int, device: torch.device, seed: i
         refuse("num_envs", num_envs, way_out)
     if api == "vecenv":
         return env
-    return BatchedEnv(DIALECTS[api](env, cfg, num_envs, device, seed), cfg)
+    dialect = DIALECTS[api](env, cfg, num_envs, device, seed)
+    if api == "manager" and hasattr(unwrapped, "max_episode_length"):
+        return ClockedBatchedEnv(cast(ClockedDialect, dialect), cfg)
+    return BatchedEnv(dialect, cfg)
 
 
 def recognise(env: Any, cfg: VectorCfg) -> str:

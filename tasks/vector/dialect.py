@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Protocol, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Protocol, Tuple, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -75,6 +75,24 @@ class Dialect(Protocol):
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
         """Take over what was saved, before a reset."""
+        ...
+
+
+@runtime_checkable
+class ClockedDialect(Dialect, Protocol):
+    """An API whose environments count their control steps, and let others set the count."""
+
+    @property
+    def time_limit(self) -> int:
+        """H, control steps of an episode that nothing else ends."""
+        ...
+
+    def clock(self) -> Tensor:
+        """Return the control steps [N] of the present episodes."""
+        ...
+
+    def set_clock(self, elapsed: Tensor) -> None:
+        """Let the present episodes be as old as `elapsed` [N] int64 says."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from tasks import ranges
+from tasks.clock import Clock
 from tasks.family import Family
 from tasks.vector import config
 from tasks.vector.config import VectorCfg
@@ -33,11 +34,15 @@ class VectorFamily(Family):
         """Return the module of `make`."""
         return config.imported_module(settings)
 
+    def clock(self, cfg: VectorCfg, engine_cfg: Any) -> Optional[Clock]:
+        """Return a clock that nobody is known to see; whether it can be set is seen once built."""
+        return Clock(0, False, True)
+
     def prepare_drawing(self, cfg: VectorCfg, engine_cfg: Any) -> None:
         """Do nothing: whether it can be drawn is known once it is built."""
 
     def make_renderer(self, env: Any, width: int, height: int) -> Renderer:
-        """Get ready to draw with the environment's own `render`."""
+        """Get ready to draw with the environment's own `draw` or `render`."""
         from tasks.vector.rendering import VectorRenderer
 
         return VectorRenderer(env)

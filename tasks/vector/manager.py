@@ -83,6 +83,19 @@ class ManagerDialect:
         self._before = observation.clone() if self._keeps_copies else observation
         return Moment(observation, reward, terminated, truncated, final, None, success, log)
 
+    @property
+    def time_limit(self) -> int:
+        """H, control steps of an episode that nothing else ends."""
+        return int(self.env.unwrapped.max_episode_length)
+
+    def clock(self) -> Tensor:
+        """Return the control steps [N] of the present episodes."""
+        return self.env.unwrapped.episode_length_buf
+
+    def set_clock(self, elapsed: Tensor) -> None:
+        """Let the present episodes be as old as `elapsed` [N] int64 says, as rsl_rl does."""
+        self.env.unwrapped.episode_length_buf.copy_(elapsed)
+
     def state_dict(self) -> Dict[str, Any]:
         """Return the counters of the curricula."""
         its = self.env.unwrapped

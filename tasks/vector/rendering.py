@@ -1,4 +1,4 @@
-"""Pictures of batched environments of others, as their own `render` draws them."""
+"""Pictures of batched environments of others, as their own `draw` or `render` makes them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from tasks.vector.env import BatchedEnv
 
 
 class VectorRenderer:
-    """Shows what `render` gives: a picture of each world, or of one that it chooses."""
+    """Shows what `draw(index)` gives, or else `render`: pictures of each world, or of one."""
 
     def __init__(self, env: Any) -> None:
         its = env.dialect.env if isinstance(env, BatchedEnv) else env
+        self._draw = getattr(its, "draw", None)
+        self._env, self._name = its, env.spec.name
+        if self._draw is not None:
+            return
         if not hasattr(its, "render") or getattr(its, "render_mode", None) is None:
             way_out = "its environments were built without render_mode=rgb_array; add it to kwargs"
             refuse("task", env.spec.name, way_out)
-        self._env, self._name = its, env.spec.name
 
     def draw(self, index: int) -> np.ndarray:
         """Draw world `index`, or the world that the library shows: [height, width, 3] uint8."""
         try:
-            pictures = self._env.render()
+            pictures = self._env.render() if self._draw is None else self._draw(index)
         except Exception as error:
             refuse("task", self._name, f"it cannot be drawn ({describe(error)})")
         if isinstance(pictures, (list, tuple)):
@@ -35,7 +38,7 @@ class VectorRenderer:
         if array.ndim == 4:
             array = array[min(index, len(array) - 1)]
         if array.ndim != 3:
-            refuse("task", self._name, f"render gives {list(array.shape)}, no picture")
+            refuse("task", self._name, f"it draws {list(array.shape)}, no picture")
         return array[..., :3].astype(np.uint8)
 
     def close(self) -> None:

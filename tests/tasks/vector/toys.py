@@ -177,8 +177,7 @@ class ManagerToy(Counting):
         self.common_step_counter += 1
         self.extras["log"] = {}
         reward, terminated, truncated = self.advance(action)
-        # Both may be set.
-        truncated = truncated | terminated
+        truncated = truncated | terminated  # both may be set
         self._reward.copy_(torch.from_numpy(reward))
         self._flags.copy_(torch.from_numpy(np.stack([terminated, truncated])))
         done = terminated | truncated
@@ -190,6 +189,33 @@ class ManagerToy(Counting):
             self.begin(done)
             self.extras["log"] = {"Episode_Reward/count": 1.5, "words": "no number"}
         return self.show(), self._reward, self._flags[0], self._flags[1], self.extras
+
+
+class ClockToy(ManagerToy):
+    """Counts its control steps in `episode_length_buf`, as Isaac Lab does; ends after five."""
+
+    max_episode_length = 5
+
+    def __init__(self, num_envs: int) -> None:
+        super().__init__(num_envs)
+        self.episode_length_buf = torch.zeros(num_envs, dtype=torch.long)
+
+    def begin(self, where: np.ndarray) -> None:
+        super().begin(where)
+        self.episode_length_buf[torch.as_tensor(where)] = 0
+
+    def advance(self, action: Any) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        reward, *_ = super().advance(action)
+        self.episode_length_buf += 1
+        is_late = (self.episode_length_buf >= self.max_episode_length).numpy()
+        return reward, np.zeros_like(is_late), is_late
+
+    def draw(self, index: int) -> np.ndarray:
+        return np.full((4, 6, 3), self.count[index], np.uint8)
+
+
+def make_clock(num_envs: int, device: str, seed: int) -> ClockToy:
+    return ClockToy(num_envs)
 
 
 def make_gymnasium(num_envs: int, **kwargs: Any) -> GymnasiumToy:
