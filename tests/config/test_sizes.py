@@ -17,7 +17,8 @@ ALGORITHMS = [
 ]
 ONE_SIZE = ("ppo_coscaled", "ppo_coscaled_adaptive")
 """Presets whose minibatch is a number of samples, that of a GPU: elsewhere it must be chosen."""
-WITH_POPULATION = {"cpo", "cpo_released", "epo", "epo_official", "pbt", "sapg"}
+EPO = ("epo", "epo_official", "epo_robust")
+WITH_POPULATION = {"cpo", "cpo_released", *EPO, "pbt", "sapg"}
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_every_algorithm_has_the_size_of_a_laptop(algo: str):
 def test_every_algorithm_has_the_size_of_a_gpu(algo: str):
     cfg = resolved("task=AllegroKukaRegrasping", f"algo={algo}", "device=cuda")
     assert cfg.num_envs == 24_576
-    expected = {"cpo": 6, "cpo_released": 6, "sapg": 6, "epo": 64, "epo_official": 64, "pbt": 8}
+    expected = {"cpo": 6, "cpo_released": 6, "sapg": 6, **dict.fromkeys(EPO, 64), "pbt": 8}
     assert cfg.num_agents == expected.get(algo, 1)
     learners = cfg.num_agents if algo == "pbt" else 1
     sequences = cfg.num_envs // learners
