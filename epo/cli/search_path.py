@@ -26,8 +26,8 @@ FILE, PACKAGE = "file://", "pkg://"
 def settled(words: Sequence[str]) -> List[str]:
     """Return the words with everything they say about the search path in one `search_path=[...]`.
 
-    It comes last; folders are absolute. Where the words say nothing, that of the run which
-    `resume=<run>` names is taken.
+    It comes after the last setting; folders are absolute. Where the words say nothing, that of the
+    run which `resume=<run>` names is taken.
 
     Raises:
         ConfigError: if something on the search path is not there.
@@ -47,7 +47,22 @@ def settled(words: Sequence[str]) -> List[str]:
         else:
             others.append(word)
     places = [_place(text) for text in found] or _of_resumed(others)
-    return [*others, f"{NAME}=[{','.join(map(literal, places))}]"] if places else others
+    return _with(others, f"{NAME}=[{','.join(map(literal, places))}]") if places else others
+
+
+def told_to_hydra(words: Sequence[str]) -> List[str]:
+    """Return settled words with what tells Hydra their search path, for its own command line."""
+    told = list(words)
+    for word in for_hydra(words):
+        told = _with(told, word)
+    return told
+
+
+def _with(words: List[str], setting: str) -> List[str]:
+    """Put a setting after the last one: Hydra takes settings only in a row, flags around them."""
+    ends = [i + 1 for i, word in enumerate(words) if "=" in word and not word.startswith("-")]
+    at = ends[-1] if ends else len(words)
+    return [*words[:at], setting, *words[at:]]
 
 
 def for_hydra(words: Sequence[str]) -> List[str]:

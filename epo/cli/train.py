@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from epo.cli import environment
 from epo.cli.compose import MULTIRUN_FLAGS, one_line_errors, typed
 from epo.cli.guidance import HELP_FLAGS, help_text
-from epo.cli.search_path import for_hydra, settled
+from epo.cli.search_path import settled, told_to_hydra
 from epo.cli.sweep import launcher
 from epo.world import settle
 
@@ -38,7 +38,7 @@ def main(words: Sequence[str]) -> None:
     if found and not is_multirun:
         sys.argv[1:] = words  # what a run records and repeats
         sys.exit(environment.train(found[0]))
-    sys.argv[1:] = [*words, *for_hydra(words)]  # Hydra reads them there
+    sys.argv[1:] = told_to_hydra(words)  # Hydra reads them there
     if not is_multirun:
         _job()  # only informs
         return

@@ -12,7 +12,7 @@ from epo.cli import environment
 from epo.cli.guidance import help_text, options
 from epo.cli.overrides import overrides
 from epo.cli.play.command import configuration
-from epo.cli.search_path import for_hydra, settled
+from epo.cli.search_path import for_hydra, settled, told_to_hydra
 from epo.config import ConfigError
 from epo.runner.run_folder import as_plain
 from epo.runner.saved_run import SavedRun
@@ -59,6 +59,13 @@ def test_every_way_to_name_the_folder_is_one_setting(words, folder: Path):
 def test_words_without_a_folder_stay_as_they_are():
     assert settled(["-m", "seed=1,2", "search_path=[]"]) == ["-m", "seed=1,2"]
     assert for_hydra(["seed=1"]) == []
+
+
+def test_settings_stay_in_a_row_between_flags(folder: Path):
+    words = settled(["-m", f"-cd={folder}", "seed=1,2", "--cfg", "job"])
+    assert words == ["-m", "seed=1,2", f'search_path=["{folder}"]', "--cfg", "job"]
+    assert told_to_hydra(words)[3:] == [f'hydra.searchpath=["file://{folder}"]', "--cfg", "job"]
+    assert told_to_hydra(["seed=1", "--cfg", "job"]) == ["seed=1", "--cfg", "job"]
 
 
 def test_folders_are_absolute_and_packages_stay(folder: Path, monkeypatch):
