@@ -74,7 +74,7 @@ class MujocoEnv:
 
     def reset(self) -> Tensor:
         """Begin a new episode everywhere and return the observation [N, O]."""
-        self.begin(self._all)
+        self.restart(self._all)
         if self._late is not None:
             self.elapsed, self._late = self._late, None
         self._is_partial = self.elapsed > 0
@@ -107,7 +107,7 @@ class MujocoEnv:
         observation = final_observation
         # On a GPU asking whether any is done would make the host wait.
         if self.device.type != "cpu" or bool(done.any()):
-            self.begin(done)
+            self.restart(done)
             observation = torch.where(done[:, None], task.observe(sim), final_observation)
         return Step(
             observation=observation,
@@ -143,7 +143,7 @@ class MujocoEnv:
         """Free threads and device memory."""
         self.sim.close()
 
-    def begin(self, done: Tensor) -> None:
+    def restart(self, done: Tensor) -> None:
         """Begin new episodes where `done` [N]; starts are drawn for all worlds."""
         start = self.task.start(self.sim, self._generator)
         mocap = torch.where(done[:, None, None], start.mocap, self.sim.mocap)

@@ -37,7 +37,7 @@ class ModelScene:
         """Begin a new episode in a world."""
         chosen = torch.zeros(self._env.spec.num_envs, dtype=torch.bool, device=self._env.device)
         chosen[world] = True
-        self._env.begin(chosen)
+        self._env.restart(chosen)
 
     def handle(self, world: int) -> Vector:
         """Return the origin: nothing can be placed."""

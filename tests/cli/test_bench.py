@@ -86,6 +86,15 @@ def test_physics_and_task_are_measured_on_mujoco(capsys: pytest.CaptureFixture[s
             assert 0 < row[f"{name}_mean"] <= row[f"{name}_max"]
 
 
+def test_physics_of_any_mujoco_task_is_measured(capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("mujoco")
+    (content,) = bench(capsys, "task=ArmReach", "task.episode_length=2", "num_envs=8")
+    (row,) = content["rows"]
+    shares = [row[f"{part}_share"] for part in ("physics", "task", "reset")]
+    assert sum(shares) == pytest.approx(1.0, abs=1e-4) and min(shares) > 0
+    assert row["physics_steps_per_s"] > row["env_steps_per_s"] > 0 and row["bad_worlds"] == 0
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_physics_and_task_are_measured_on_the_gpu(capsys: pytest.CaptureFixture[str]):

@@ -160,7 +160,7 @@ def time_task(
 
 
 def time_physics(env: Any, num_steps: int, repetitions: int, seed: int) -> Dict[str, Any]:
-    """Time the simulator alone under joint targets that walk at random inside their limits.
+    """Time the simulator alone under controls that walk at random inside their limits.
 
     Every repetition begins in the state that the task's steps led to: left to itself, the
     physics gets faster as the objects fall to the floor.
@@ -171,13 +171,14 @@ def time_physics(env: Any, num_steps: int, repetitions: int, seed: int) -> Dict[
     if not has_physics(env):
         return rate_fields("physics_steps_per_s", None)
     sim = env.sim
+    lower, upper = control_limits(sim)
     generator = torch.Generator(sim.device).manual_seed(seed)
     target, start = torch.empty_like(sim.ctrl), sim.state_dict()
 
     def block() -> None:
         for _ in range(num_steps):
             target.uniform_(-TARGET_STEP_RAD, TARGET_STEP_RAD, generator=generator).add_(sim.ctrl)
-            sim.ctrl.copy_(target.clamp_(sim.joint_lower, sim.joint_upper))
+            sim.ctrl.copy_(target.clamp_(lower, upper))
             sim.step()
 
     seconds = repeated_s(sim.device, repetitions, block, lambda: sim.load_state_dict(start))
@@ -189,12 +190,24 @@ def has_physics(env: Any) -> bool:
     return hasattr(env, "sim") and hasattr(env, "restart")
 
 
+def control_limits(sim: Any) -> Tuple[Tensor, Tensor]:
+    """Return the least and largest controls: of joint targets, or else of the actuators."""
+    if hasattr(sim, "joint_lower"):
+        return sim.joint_lower, sim.joint_upper
+    limits = torch.tensor(sim.model.mj.actuator_ctrlrange.T, dtype=torch.float32)
+    return limits[0].to(sim.device), limits[1].to(sim.device)
+
+
 def stagger(env: Any) -> None:
     """Spread the ages of the episodes evenly: started together, they would also end together."""
-    if has_physics(env):
-        progress, length = env.episode.progress, env.cfg.episode_length
-        ages = torch.arange(len(progress), device=progress.device) * length // len(progress)
-        env.episode = replace(env.episode, progress=ages.to(progress.dtype))
+    if not has_physics(env):
+        return
+    num_envs, limit = env.spec.num_envs, env.cfg.episode_length
+    ages = torch.arange(num_envs, device=env.device) * limit // num_envs
+    if hasattr(env, "elapsed"):
+        env.elapsed = ages
+    else:
+        env.episode = replace(env.episode, progress=ages.to(env.episode.progress.dtype))
 
 
 def overflows(env: Any) -> Dict[str, int]:

@@ -11,12 +11,13 @@ import pytest
 pytest.importorskip("mujoco.batch")
 pytest.importorskip("mujoco_warp", minversion="4.0")
 
+import mujoco
 import torch
 
 from tasks.engines.build import make_simulator
 from tasks.engines.capacity import Capacity, estimate
 from tasks.engines.config import MujocoCfg, MujocoWarpCfg
-from tasks.engines.model import Model
+from tasks.engines.model import Model, add_frame_sensors, frames
 
 XML = """
 <mujoco>
@@ -74,6 +75,19 @@ def test_parts_have_names(model):
     assert model.body("cart", "pole") == slice(1, 3) and model.geom("pole") == slice(2, 3)
     np.testing.assert_array_equal(model.limits("slide"), [[-2], [2]])
     assert model.control_dt_s == pytest.approx(0.02)
+
+
+def test_bodies_and_sites_are_read_where_they_are():
+    spec = mujoco.MjSpec.from_string(XML)
+    add_frame_sensors(spec, ["cart", "pole"], mujoco.mjtObj.mjOBJ_XBODY)
+    model = Model(spec.compile(), home="home")
+    sim = make(model, "mujoco")
+    position = sim.sensors[0, model.sensor(*frames("pos", ["cart", "pole"]))]
+    torch.testing.assert_close(position, torch.tensor([0.5, 1.0, 1.0, 0.5, 1.0, 1.0]))
+    quat = sim.sensors[0, model.sensor(*frames("quat", ["pole"]))]
+    # The pole leans by 0.1 rad about y.
+    half = torch.tensor([0.05])
+    torch.testing.assert_close(quat[[0, 2]], torch.cat((half.cos(), half.sin())))
 
 
 def test_wrong_names_and_names_apart_are_one_line(model):
