@@ -9,7 +9,7 @@ import torch
 
 from epo.components import Training, trainers
 from epo.runner.loop import Loop
-from epo.runner.seeds import derive_seed
+from epo.runner.snapshot import Numbers
 
 
 @dataclass
@@ -24,7 +24,7 @@ class CemLoop(Loop):
 
     def __init__(self, cfg, env, recorder):
         super().__init__(cfg, env, recorder)
-        self.generator = torch.Generator(env.device).manual_seed(derive_seed(cfg.seed, "cem"))
+        self.generator = torch.Generator(env.device).manual_seed(cfg.seed)
         self.mean = torch.zeros(env.spec.observation_dim, env.spec.action_dim, device=env.device)
         self.std = torch.ones_like(self.mean)
         self.observation = env.reset()
@@ -43,11 +43,11 @@ class CemLoop(Loop):
             rows = self.observation.unflatten(0, (shape[0], -1))  # [N, O] -> [K, E, O]
             step = self.env.step((rows @ weight).tanh().flatten(0, 1))
             self.tracker.update(step)
-            self.observation, self.scalars = step.observation, step.scalars
+            self.observation = step.observation
             total = total + step.reward.unflatten(0, (shape[0], -1)).mean(dim=1)
         elites = weight[total.topk(self.cfg.algo.own["cem"].num_elites).indices]
         self.mean, self.std = elites.mean(dim=0), elites.std(dim=0) + 1e-3
-        return {"cem/return": total.mean(), "cem/std": self.std.mean()}
+        return Numbers({"cem/return": total.mean(), "cem/std": self.std.mean()}, step.scalars)
 
     def policy_state(self):
         return {"cem": {"mean": self.mean.clone(), "std": self.std.clone()}}

@@ -22,7 +22,7 @@ from epo.record.recorder import Recorder
 from epo.runner.guard import check_finite, check_skipped
 from epo.runner.nonfinite import Finding
 from epo.runner.run_folder import RunFolder
-from epo.runner.snapshot import Snapshot, transfer
+from epo.runner.snapshot import Numbers, Snapshot, transfer
 from epo.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ class Loop(ABC):
         num_here: agents with environments on this rank; None: all of them.
 
     Attributes:
-        scalars: name -> [] tensor, state of the task after the last control step.
         iteration, frames: what was run so far, in all sessions; frames are environment frames.
         last_metrics: the row of the last iteration.
         evaluation: measures the leader during the run; None: nobody does.
@@ -70,7 +69,6 @@ class Loop(ABC):
             env.spec.metrics,
             env.spec.objective,
         )
-        self.scalars: Dict[str, Tensor] = {}
         self._own_metrics = [own_metrics.get(name, cfg.algo.own) for name in cfg.record.metrics]
         self.evaluation: Optional[Evaluation] = None
         self.iteration = 0
@@ -86,8 +84,8 @@ class Loop(ABC):
         """Environment frames of one iteration."""
 
     @abstractmethod
-    def advance(self) -> Dict[str, Tensor]:
-        """Run one iteration on the device and return its numbers, name -> [] tensor.
+    def advance(self) -> Numbers:
+        """Run one iteration on the device and return its numbers.
 
         The time goes to the stopwatch's sections `rollout` (with `sim` inside) and `learn`.
         """
@@ -121,10 +119,6 @@ class Loop(ABC):
         Raises:
             ConfigError: if it is not to be had.
         """
-
-    def watched(self) -> Dict[str, Tensor]:
-        """Return numbers that must be finite beside the metrics, name -> [] tensor."""
-        return {}
 
     def kept_state(self) -> Dict[str, Any]:
         """Return the state that the flight recorder copies before every iteration."""
@@ -200,8 +194,8 @@ class Loop(ABC):
 
     def iterate(self) -> Dict[str, float]:
         """Run one iteration and return its row of numbers."""
-        metrics, watched = self.advance(), self.watched()
-        shown = dict(self.scalars)
+        metrics, shown, watched = self.advance()
+        shown = dict(shown)
         for measure in self._own_metrics:
             shown.update(measure(self))
         snapshot = transfer(

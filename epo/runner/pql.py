@@ -24,6 +24,7 @@ from epo.runner.checkpoint import CheckpointError
 from epo.runner.loop import Loop
 from epo.runner.recording import is_sound
 from epo.runner.seeds import derive_seed
+from epo.runner.snapshot import Numbers
 from epo.terminal import say
 
 
@@ -108,7 +109,7 @@ class PQLLoop(Loop):
         """Return N T."""
         return self.env.spec.num_envs * self.pql.horizon
 
-    def advance(self) -> Dict[str, Tensor]:
+    def advance(self) -> Numbers:
         """Alternate between acting and learning."""
         learner, collector = self.learner, self.collector
         self._updates_before = (learner.critic_updates, learner.actor_updates)
@@ -118,8 +119,13 @@ class PQLLoop(Loop):
             with self.stopwatch.section("learn"):
                 if collector.is_warm:
                     learner.learn()
-        self.scalars = collector.read_scalars()
-        return {**learner.read_metrics(), "replay/size": self.replay.size}
+        # Watched: the statistics that observations are normalised by.
+        is_fine = is_sound(self.networks.normalizer)
+        return Numbers(
+            {**learner.read_metrics(), "replay/size": self.replay.size},
+            collector.read_scalars(),
+            {"observation": torch.where(is_fine, 0.0, math.nan)},
+        )
 
     def population_row(self) -> Dict[str, float]:
         """Return what the host counts: updates per control step, uses of a transition, noise."""
@@ -145,10 +151,6 @@ class PQLLoop(Loop):
         """Take the networks and statistics of a `policy_state`."""
         self.networks.load_state_dict(state["networks"])
         self.learner.policy.load_state_dict(self.networks.actor.state_dict())
-
-    def watched(self) -> Dict[str, Tensor]:
-        """Watch the statistics that observations are normalised by."""
-        return {"observation": torch.where(is_sound(self.networks.normalizer), 0.0, math.nan)}
 
     def kept_state(self) -> Dict[str, Any]:
         """Leave out the replay buffer, which is refilled after a failure."""

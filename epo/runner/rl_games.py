@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict
 
-from torch import Tensor
-
 from epo.config import AlgoCfg, Config, ConfigError
 from epo.config.interface import check_interface
 from epo.config.rl_games import overrides_of
@@ -18,6 +16,7 @@ from epo.record.recorder import Recorder
 from epo.runner.checkpoint import CheckpointError
 from epo.runner.loop import Loop
 from epo.runner.seeds import derive_seed
+from epo.runner.snapshot import Numbers
 
 NUM_SEEDS = 2**32 - 1
 """numpy takes no larger ones, and rl_games takes 0 for none."""
@@ -55,11 +54,9 @@ class RlGamesLoop(Loop):
         """Return N T."""
         return self.env.spec.num_envs * self.cfg.algo.ppo.horizon
 
-    def advance(self) -> Dict[str, Tensor]:
+    def advance(self) -> Numbers:
         """Run one epoch."""
-        metrics = self.agent.epoch()
-        self.scalars = self.peer_env.scalars
-        return metrics
+        return Numbers(self.agent.epoch(), self.peer_env.scalars)
 
     def policy_state(self) -> Dict[str, Any]:
         """Return rl_games' own checkpoint."""

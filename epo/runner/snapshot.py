@@ -10,12 +10,26 @@ from torch import Tensor
 from epo.population import Fitness
 
 
+class Numbers(NamedTuple):
+    """What an iteration has to say, name -> [] tensor on the device; three fates.
+
+    Attributes:
+        sound: columns; one that is not finite ends the run.
+        shown: columns; NaN is no value.
+        watched: recorded nowhere; one that is not finite ends the run.
+    """
+
+    sound: Dict[str, Tensor]
+    shown: Dict[str, Tensor] = {}  # noqa: RUF012 (read only)
+    watched: Dict[str, Tensor] = {}  # noqa: RUF012 (read only)
+
+
 class Snapshot(NamedTuple):
     """What one iteration brings to the host, in one transfer.
 
     Attributes:
-        metrics: name -> value, losses and diagnostics of the update.
-        scalars: name -> value, state of the task.
+        metrics: name -> value, `Numbers.sound` and `Numbers.watched`.
+        scalars: name -> value, `Numbers.shown`.
         fitness: of all agents, CPU tensors [K].
         blocks: metric -> [K] mean over each agent's environments of the last episode.
     """

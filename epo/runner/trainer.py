@@ -6,7 +6,6 @@ import copy
 from typing import Any, Dict, List, Optional, Tuple
 
 import torch
-from torch import Tensor
 
 from epo.components import networks
 from epo.config import AlgoCfg, Config
@@ -30,7 +29,7 @@ from epo.runner.loop import Loop
 from epo.runner.nonfinite import Finding
 from epo.runner.recording import play, record_rollout, watch
 from epo.runner.seeds import derive_seed
-from epo.runner.snapshot import Snapshot
+from epo.runner.snapshot import Numbers, Snapshot
 
 
 def build_model(
@@ -117,25 +116,20 @@ class Trainer(Loop):
         """Return N T."""
         return self.ranks.size * self.env.spec.num_envs * self.cfg.algo.ppo.horizon
 
-    def advance(self) -> Dict[str, Tensor]:
+    def advance(self) -> Numbers:
         """Collect one rollout and learn from it."""
         with self.stopwatch.section("rollout"):
             rollout, self.returns = self.collect()
         with self.stopwatch.section("learn"):
             metrics = self.learner.update(rollout, self.returns)
-        # What may be NaN goes with the state of the task: it is recorded, but stops no run.
-        self.scalars = {**self.collector.scalars, **self.learner.signals}
         if self.model.gene is not None:
             metrics["population/gene_distance"] = gene_distance(self.model.gene).mean
-        return metrics
+        shown = {**self.collector.scalars, **self.learner.signals}
+        return Numbers(metrics, shown, {"observation": watch(self.model, self.collector)})
 
     def collect(self) -> Tuple[Rollout, Optional[EpisodeReturns]]:
         """Collect what the update learns from."""
         return self.collector.collect(), self.tracker.take_returns(self.ranks.sum)
-
-    def watched(self) -> Dict[str, Tensor]:
-        """Watch what the task gave, and the statistics that it is normalised by."""
-        return {"observation": watch(self.model, self.collector)}
 
     def recording(self) -> Dict[str, Any]:
         """Return the rollout and the returns of its episodes."""

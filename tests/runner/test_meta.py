@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Dict
 
@@ -16,6 +17,7 @@ from epo.config import AlgoCfg
 from epo.record.recorder import Recorder
 from epo.runner import loop
 from epo.runner.loop import Loop
+from epo.runner.snapshot import Numbers
 from epo.runner.trainer import Trainer
 from epo.validation import validate
 from tasks import registry
@@ -98,11 +100,11 @@ def _iterate(trainer: Loop) -> None:
     """Run an iteration; the host may send something to the device only after it."""
     advance = trainer.advance
 
-    def watched() -> Dict[str, torch.Tensor]:
+    def guarded() -> Numbers:
         with NoUploads():
             return advance()
 
-    trainer.advance = watched
+    trainer.advance = guarded
     row = trainer.iterate()
     assert row["leader/fitness"] == trainer.tracker.num_agents - 1.0
     assert all(meta_tensors(trainer.policy_state()))
@@ -112,6 +114,7 @@ def _iterate(trainer: Loop) -> None:
 def on_meta(monkeypatch: pytest.MonkeyPatch) -> None:
     for trainer in ("ppo", "pbt", "pql"):
         _builder(trainer)  # imported before its torch is replaced
+    import_module("tasks.probes.env")
     allow_meta(monkeypatch)
     monkeypatch.setattr(loop, "transfer", made_up_transfer)
 
@@ -160,5 +163,5 @@ def test_generation_reads_nothing_from_the_device(algo: str, network: str):
     _iterate(trainer)
     trainer.frames += trainer.frames_per_iteration
     fitness, blocks = trainer.tracker.snapshot(), trainer.tracker.block_means()
-    trainer.evolve(made_up_transfer({}, trainer.scalars, fitness, blocks))
+    trainer.evolve(made_up_transfer({}, {"any": torch.zeros((), device=META)}, fitness, blocks))
     assert trainer.evolution.generation == 1

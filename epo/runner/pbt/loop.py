@@ -27,7 +27,7 @@ from epo.runner.nonfinite import Finding
 from epo.runner.pbt.member import Member, choose_rules, member_seed
 from epo.runner.recording import is_sound, play, record_rollout
 from epo.runner.seeds import derive_seed
-from epo.runner.snapshot import Snapshot
+from epo.runner.snapshot import Numbers, Snapshot
 from epo.terminal import say
 
 DIVERGED = "pbt/diverged/"
@@ -125,7 +125,7 @@ class MemberLoop(Loop):
         """Return numbers of all members [..., P] from those of the members here."""
         return self.ranks.side_by_side(x)
 
-    def advance(self) -> Dict[str, Tensor]:
+    def advance(self) -> Numbers:
         """Collect one rollout and let every member learn from its part."""
         with self.stopwatch.section("rollout"):
             rollout, self.returns = self.collect()
@@ -136,15 +136,18 @@ class MemberLoop(Loop):
             ]
         signals = self._of_members([member.learner.signals for member in self.members])
         means = {name: value.nanmean() for name, value in signals.items()}
-        self.scalars = {**self.collector.scalars, **means}
+        shown = {**self.collector.scalars, **means}
         stacked = self._of_members(metrics)
         is_finite = torch.stack([value.isfinite() for value in stacked.values()]).all(dim=0)
         sound = [is_sound(*member.model.input_normalizers) for member in self.members]
         is_sound_all = self.of_all(torch.stack(sound).double()) > 0.0
-        is_finite, self._are_all_lost = is_finite & is_sound_all, ~is_sound_all.any()
+        is_finite, are_all_lost = is_finite & is_sound_all, ~is_sound_all.any()
         for index, is_fine in zip(self.books, is_finite):
-            self.scalars[f"{DIVERGED}{index}"] = 1.0 - is_fine.double()
-        return {name: _mean(value, is_finite) for name, value in stacked.items()}
+            shown[f"{DIVERGED}{index}"] = 1.0 - is_fine.double()
+        # A member that diverged is replaced on its own.
+        watched = {"observation": torch.where(are_all_lost, math.nan, 0.0)}
+        means = {name: _mean(value, is_finite) for name, value in stacked.items()}
+        return Numbers(means, shown, watched)
 
     def _of_members(self, per_member: List[Dict[str, Tensor]]) -> Dict[str, Tensor]:
         """Gather numbers of the same names, name -> [P], from those of the members here."""
@@ -158,10 +161,6 @@ class MemberLoop(Loop):
     def collect(self) -> Tuple[Rollout, Optional[EpisodeReturns]]:
         """Collect what the members learn from."""
         return self.collector.collect(), self.tracker.take_returns()
-
-    def watched(self) -> Dict[str, Tensor]:
-        """Check the statistics of the members; one that diverged is replaced on its own."""
-        return {"observation": torch.where(self._are_all_lost, math.nan, 0.0)}
 
     def recording(self) -> Dict[str, Any]:
         """Return the rollout and the returns of its episodes."""
