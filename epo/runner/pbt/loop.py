@@ -294,14 +294,19 @@ class MemberLoop(Loop):
                 row[f"pbt/hp/{name}/{index}"] = float(value)
         return row
 
+    @property
+    def _leader(self) -> int:
+        """Index of the leader in the whole population; `leader_id` counts those of this run."""
+        return list(self.books)[self.leader_id]
+
     def policy_state(self) -> Dict[str, Any]:
         """The leader's actor-critic, that of a run with one agent; nothing where it is not here."""
-        p = self.place(self.leader_id)
+        p = self.place(self._leader)
         return {} if p is None else {"model": self.members[p].model.state_dict()}
 
     def acting_state(self) -> Dict[str, Any]:
         """Return on rank 0 the `policy_state`, wherever the leader is; all ranks call it."""
-        where = self.rank_of(self.leader_id)
+        where = self.rank_of(self._leader)
         return self.ranks.hand(lambda: plain(self.policy_state()), where, 0) or {}
 
     def load_policy(self, state: Dict[str, Any]) -> None:

@@ -75,6 +75,13 @@ def test_processes_differ_although_their_seed_is_the_same(tmp_path: Path):
     assert first.members[0].books.settings != second.members[0].books.settings
 
 
+def test_every_process_keeps_the_networks_of_its_own_member(tmp_path: Path):
+    for index in range(2):
+        pbt = process(tmp_path, index)
+        for state in (pbt.policy_state(), pbt.acting_state(), pbt.state_dict()):
+            assert same(state["model"], weights(pbt.members[0].model))
+
+
 def test_member_far_behind_becomes_a_copy_of_the_best(tmp_path: Path):
     sink = Rows()
     best = others(tmp_path, "algo.pbt.mutation_rate=0")

@@ -137,5 +137,6 @@ def test_best_policy_of_members_acts_as_one_agent(tmp_path: Path):
     assert action.shape == (4, 2)
     # As start weights of plain PPO it is one agent as well.
     best = tmp_path / "run/checkpoints/best.pt"
-    ppo = [word.replace("algo=pbt", "algo=ppo") for word in SMALL if "num_agents" not in word]
+    shared = [word for word in SMALL if not word.startswith(("num_agents", "algo.pbt."))]
+    ppo = [word.replace("algo=pbt", "algo=ppo") for word in shared]
     train([*ppo, *QUIET, f"checkpoint={best}", "max_iterations=1", "run_dir=ppo"], tmp_path)
