@@ -47,6 +47,8 @@ class EnvironmentCfg:
     """Value of the metric from which it counts as solved; None: nobody says."""
     published: Dict[str, PublishedCfg] = field(default_factory=dict)
     """What a paper reports, by arm."""
+    reference: Optional[float] = None
+    """What others published of it, in the metric's unit; None: nothing."""
     arms: Optional[List[str]] = None
     """Arms that are run on it; None: all of them."""
     series: Dict[str, int] = field(default_factory=dict)
@@ -85,6 +87,10 @@ class StudyCfg:
     """Hedges' g that a significant difference must exceed to count."""
     curves: Optional[List[str]] = None
     """Environments whose curves are drawn; None: all of them."""
+    reference: str = ""
+    """Whose numbers the environments' `reference` are."""
+    tolerance: float = 0.05
+    """Share of a reference that a mean may be below it and still count as reaching it."""
 
     def arms_of(self, environment: str) -> Dict[str, List[str]]:
         """Return the arms that are run on an environment, name -> overrides."""
@@ -122,11 +128,16 @@ def _check(study: StudyCfg, path: Path) -> None:
         if number not in NUMBERS:
             way_out = f"unknown in {path} (choices: {', '.join(NUMBERS)})"
             raise ConfigError("numbers", number, way_out)
+    if not 0.0 <= study.tolerance < 1.0:
+        raise ConfigError("tolerance", study.tolerance, f"use a share from 0 to below 1 in {path}")
     for name in study.curves or ():
         if name not in study.environments:
             hint = did_you_mean(name, study.environments)
             raise ConfigError("curves", name, f"no environment of {path}{hint}")
     for name, environment in study.environments.items():
+        if environment.reference is not None and not study.reference:
+            way_out = f"whose number is it? Say so in reference: of {path}"
+            raise ConfigError(f"{name}.reference", environment.reference, way_out)
         for arm in environment.arms or ():
             if arm not in study.arms:
                 hint = did_you_mean(arm, study.arms)

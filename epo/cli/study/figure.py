@@ -107,9 +107,10 @@ def _draw_curves(
             axes.plot(points, means, color=color, linewidth=1.5, label=arm)
             if len(study.arms) <= MAX_BANDS:
                 axes.fill_between(points, means - errors, means + errors, color=color, alpha=0.15)
-    solved = study.environments[name].solved_return
-    if solved is not None:
-        axes.axhline(solved, color="black", linewidth=0.8, linestyle=":")
+    environment = study.environments[name]
+    for level, style in ((environment.solved_return, ":"), (environment.reference, "--")):
+        if level is not None:
+            axes.axhline(level, color="black", linewidth=0.8, linestyle=style)
     axes.set_title(name, fontsize=10)
     axes.set_xlabel(LABELS[x])
     if x == "frames":

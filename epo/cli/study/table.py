@@ -10,7 +10,7 @@ from typing import List, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-from epo.cli.study import text
+from epo.cli.study import reference, text
 from epo.cli.study.analysis import (
     LEVEL,
     Comparison,
@@ -86,11 +86,14 @@ def write_readme(
     if source.missing:
         missing = [f"{name}: {why}" for name, why in source.missing.items()]
         parts += ["**Runs are missing:**", text.items(missing)]
+    if study.reference:
+        parts += reference.section(study, outcomes)
     parts += [f"![learning curves]({FIGURE})", text.items(_definitions(study))]
     for name in study.environments:
         parts += [f"## {name}", _task(study, name), _results(study, name, outcomes)]
-    parts += [f"## Tests against `{study.baseline}`", _tests(comparisons)]
-    parts += ["## Findings", text.items([_finding(c, study.baseline) for c in comparisons])]
+    if comparisons:
+        parts += [f"## Tests against `{study.baseline}`", _tests(comparisons)]
+        parts += ["## Findings", text.items([_finding(c, study.baseline) for c in comparisons])]
     if study.notes:
         parts += ["## To be kept in mind", text.items(study.notes)]
     parts += ["## How it was made", f"    {source.command}", text.paragraph(_origin(source))]
@@ -105,10 +108,13 @@ def _definitions(study: StudyCfg) -> List[str]:
         "Every training seed is one sample; episodes are none. ± is the standard error over "
         "seeds, IQM the interquartile mean with its 95 % bootstrap interval "
         f"({NUM_RESAMPLES:,} resamples).",
-        f"Welch's t-test, two-sided, of `{study.baseline}` minus the arm: negative t and g mean "
-        "that the arm is higher. Holm p is corrected for all tests of this page; only a Holm p "
-        f"below {LEVEL:.2f} is called significant. g is Hedges' g with its 95 % interval.",
     ]
+    if len(study.arms) > 1:
+        lines.append(
+            f"Welch's t-test, two-sided, of `{study.baseline}` minus the arm: negative t and g mean "
+            "that the arm is higher. Holm p is corrected for all tests of this page; only a Holm p "
+            f"below {LEVEL:.2f} is called significant. g is Hedges' g with its 95 % interval."
+        )
     if "area" in study.numbers:
         lines.append("Area: that column's mean height from its first value to the end of the run.")
     if study.least_g:

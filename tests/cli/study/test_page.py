@@ -15,6 +15,7 @@ from epo.cli.study.analysis import Comparison, Condition, compare, conditions, s
 from epo.cli.study.definition import EnvironmentCfg, PublishedCfg, StudyCfg
 from epo.cli.study.figure import mean_curve
 from epo.cli.study.outcome import Curve, Outcome, read
+from epo.cli.study.reference import is_reached
 from epo.cli.study.runs import expand
 from epo.cli.study.statistics import Interval, TTest, welch
 from epo.cli.study.table import Provenance, write_readme, write_results
@@ -174,6 +175,29 @@ def test_page_holds_samples_tests_and_the_papers_numbers(tmp_path: Path):
     assert "Every training seed is one sample" in page
     assert "    python -m epo study tiny\n" in page
     assert "nan" not in page and "trial" not in page and "missing" not in page
+
+
+@pytest.mark.parametrize(
+    ("value", "reference", "is_enough"),
+    [(95.0, 100.0, True), (94.9, 100.0, False), (-105.0, -100.0, True), (-105.1, -100.0, False)],
+)
+def test_reference_is_reached_within_the_tolerance(value: float, reference: float, is_enough: bool):
+    assert is_reached(value, reference, 0.05) == is_enough
+
+
+def test_page_shows_published_numbers_beside_ours(tmp_path: Path):
+    environment = EnvironmentCfg(["task=ProbePolicy"], 640, reference=1.06)
+    one = study(
+        environments={"policy": environment}, arms={"slow": []}, reference="one run of theirs."
+    )
+    write_readme(tmp_path / "README.md", one, outcomes([1.0, 1.2, 0.8], []), SOURCE)
+    page = (tmp_path / "README.md").read_text(encoding="utf-8")
+    # 1.06 less 5 % is 1.007.
+    row = "| policy | `slow` | 640 | 3 | 1.00 ± 0.12 | 0.8000 | 1.200 | 1.060 | **no** |"
+    assert row in page
+    assert "0 of 1 means are at most 5 % below" in page and "one run of theirs." in page
+    # A single arm has nothing to be tested against.
+    assert "Tests against" not in page and "Findings" not in page and "Welch" not in page
 
 
 def test_page_says_what_is_missing_or_smaller(tmp_path: Path):
