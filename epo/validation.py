@@ -213,6 +213,9 @@ def _check_learning_rate(algo: AlgoCfg) -> None:
             f"use a number from min_learning_rate={ppo.min_learning_rate} to "
             f"max_learning_rate={ppo.max_learning_rate}",
         )
+    if ppo.decay_frames is not None and ppo.schedule != "fixed":
+        way_out = f"the step size follows algo.ppo.schedule={ppo.schedule}; use null, or fixed"
+        raise ConfigError("algo.ppo.decay_frames", ppo.decay_frames, way_out)
 
 
 def _check_population(cfg: Config) -> None:

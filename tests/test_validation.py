@@ -47,6 +47,7 @@ IMPOSSIBLE = [
     ({"algo.ppo.gamma": math.nan}, "gamma=nan: use a number from 0 to 1"),
     ({"algo.ppo.clip_eps": 0.0}, r"clip_eps=0\.0: use a positive number"),
     ({"algo.ppo.horizon": 0}, "horizon=0: use at least 1"),
+    ({"algo.ppo.decay_frames": 1000}, r"decay_frames=1000: .* algo\.ppo\.schedule=adaptive; use"),
     ({"algo.ppo.learning_rate": 0.1}, r"learning_rate=0\.1: .* to max_learning_rate=0\.01"),
     ({"algo.ppo.entropy_coef": -1.0}, r"entropy_coef=-1\.0: use 0 or more"),
     ({"algo.evolution.trigger": "never"}, r"algo\.evolution\.trigger='never'"),

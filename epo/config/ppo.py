@@ -58,12 +58,15 @@ class PPOCfg:
     """First step size of Adam (AK)."""
     schedule: str = "adaptive"
     """`adaptive`: step size follows the KL divergence after every epoch; `fixed`."""
+    decay_frames: Optional[int] = None
+    """Frames over which a fixed step size falls linearly to `min_learning_rate`; None: it does
+    not. Most single-task benchmarks of PPO decay to the end of the run."""
     kl_target: float = 0.016
     """KL per update: above 2x the step size shrinks, below x/2 it grows (AK)."""
     learning_rate_factor: float = 1.5
     """Factor of one change of the step size (rl_games)."""
     min_learning_rate: float = 1e-6
-    """Lower bound of the adaptive step size (rl_games)."""
+    """Lower bound of the step size, adaptive or decaying (rl_games)."""
     max_learning_rate: float = 1e-2
     """Upper bound of the adaptive step size (rl_games)."""
     max_grad_norm: float = 1.0

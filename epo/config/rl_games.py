@@ -89,6 +89,7 @@ FIXED: Dict[str, Any] = {
     "hooks": [],
     "network.model": "actor_critic",
     "ppo.soft_bound": 1.1,
+    "ppo.decay_frames": None,
     "ppo.learning_rate_factor": 1.5,
     "ppo.min_learning_rate": 1e-6,
     "ppo.max_learning_rate": 1e-2,

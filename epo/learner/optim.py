@@ -31,6 +31,19 @@ def adapt_learning_rate(learning_rate: Tensor, kl: Tensor, cfg: PPOCfg) -> Tenso
     return torch.where(kl > 2.0 * cfg.kl_target, smaller, kept)
 
 
+def fixed_learning_rate(frames: int, cfg: PPOCfg) -> float:
+    """Return the step size of an update that begins after so many frames, without a KL schedule.
+
+    Args:
+        frames: environment frames before this rollout.
+        cfg: first step size, frames until it is down at its lower bound.
+    """
+    if cfg.decay_frames is None:
+        return cfg.learning_rate
+    left = max(0.0, 1.0 - frames / cfg.decay_frames)
+    return max(cfg.min_learning_rate, left * cfg.learning_rate)
+
+
 @torch.no_grad()
 def swap_rows(
     optimizer: torch.optim.Optimizer, parameter: nn.Parameter, row: int, other: int

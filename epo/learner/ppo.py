@@ -18,7 +18,13 @@ from epo.learner.clip import ClipSchedule, Standing
 from epo.learner.hooks import HookParts, UpdateHook
 from epo.learner.metrics import MetricMeans
 from epo.learner.objective import Objective, StepResult, Update
-from epo.learner.optim import adapt_learning_rate, make_adam, reset_moments, swap_rows
+from epo.learner.optim import (
+    adapt_learning_rate,
+    fixed_learning_rate,
+    make_adam,
+    reset_moments,
+    swap_rows,
+)
 from epo.learner.parts import make_hooks
 from epo.learner.penalty import make_penalty
 from epo.learner.skipping import Skipping
@@ -122,7 +128,7 @@ class PPO:
     ) -> Update:
         """Prepare what the update learns from, and decide on the clip range and a fixed step."""
         if self.cfg.schedule == "fixed":
-            self.learning_rate.fill_(self.cfg.learning_rate)
+            self.learning_rate.fill_(fixed_learning_rate(self.frames, self.cfg))
         drawn = self.draw_sources() if self._has_copies else None
         extra = None if drawn is None else self._relabel(rollout, *drawn, means)
         own = rollout

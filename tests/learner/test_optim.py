@@ -7,9 +7,30 @@ import torch
 from torch import nn
 
 from epo.config import PPOCfg
-from epo.learner.optim import adapt_learning_rate, make_adam, reset_moments, swap_rows
+from epo.learner.optim import (
+    adapt_learning_rate,
+    fixed_learning_rate,
+    make_adam,
+    reset_moments,
+    swap_rows,
+)
 from tests.golden import golden
 from tests.learner.golden_case import tensor
+
+
+@pytest.mark.parametrize(
+    ("frames", "decay_frames", "expected"),
+    [
+        (10**9, None, 3e-4),
+        (0, 1000, 3e-4),
+        (250, 1000, 2.25e-4),  # a quarter of the way
+        (999, 1000, 1e-6),  # 3e-7 is below the lower bound
+        (2000, 1000, 1e-6),
+    ],
+)
+def test_fixed_step_size_decays_linearly_if_asked_for(frames, decay_frames, expected):
+    cfg = PPOCfg(learning_rate=3e-4, decay_frames=decay_frames)
+    assert fixed_learning_rate(frames, cfg) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("case", ["schedule0/", "schedule1/"])

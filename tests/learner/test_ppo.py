@@ -187,6 +187,16 @@ def test_fixed_schedule_keeps_the_learning_rate():
     assert run.iterate()["lr"].item() == 1e-3
 
 
+def test_fixed_step_size_decays_with_the_frames_of_the_run():
+    cfg = small_cfg()
+    cfg.ppo.schedule, cfg.ppo.decay_frames = "fixed", 10**6
+    run = small_run(cfg)
+    rates = [run.iterate()["lr"].item() for _ in range(3)]
+    per_update = run.learner.frames / 3 / 10**6
+    assert rates == pytest.approx([1e-3 * (1.0 - i * per_update) for i in range(3)], rel=1e-9)
+    assert rates[2] < rates[1] < rates[0] == 1e-3
+
+
 def _steps_with(kl_reference):
     """Two epochs of one minibatch at a constant step size: the KL enters no loss."""
     cfg = small_cfg()

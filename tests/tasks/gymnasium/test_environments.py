@@ -24,13 +24,19 @@ from tests.tasks.gymnasium.toys import TOYS
 CPU = torch.device("cpu")
 # Preset: package of its simulator, O, A, choices of each component.
 PRESETS = {
+    "Acrobot-v1": (None, 6, 1, (3,)),
+    "Ant-v5": ("mujoco", 105, 8, ()),
     "BipedalWalker-v3": ("Box2D", 24, 4, ()),
     "CarRacing-v3": ("Box2D", 4 * 64 * 64, 1, (5,)),
     "CartPole-v1": (None, 4, 1, (2,)),
     "HalfCheetah-v5": ("mujoco", 17, 6, ()),
+    "Hopper-v5": ("mujoco", 11, 3, ()),
     "LunarLander-v3": ("Box2D", 8, 1, (4,)),
     "LunarLanderContinuous-v3": ("Box2D", 8, 2, ()),
     "MountainCarContinuous-v0": (None, 2, 1, ()),
+    "Pendulum-v1": (None, 3, 1, ()),
+    "Swimmer-v5": ("mujoco", 8, 2, ()),
+    "Walker2d-v5": ("mujoco", 17, 6, ()),
 }
 
 
