@@ -41,7 +41,9 @@ def draw(path: Path, study: StudyCfg, outcomes: Sequence[Outcome]) -> None:
         raise ConfigError("results", path, way_out) from error
     common = {"study": study, "outcomes": outcomes}
     panels: List[Callable[[Axes], None]] = []
+    known = {outcome.environment for outcome in outcomes}
     drawn = list(study.environments) if study.curves is None else study.curves
+    drawn = [name for name in drawn if name in known]
     for axis in study.axes:
         panels += [partial(_draw_curves, x=axis, name=n, **common) for n in drawn]
     for series in dict.fromkeys(s for e in study.environments.values() for s in e.series):
@@ -108,9 +110,10 @@ def _draw_curves(
             if len(study.arms) <= MAX_BANDS:
                 axes.fill_between(points, means - errors, means + errors, color=color, alpha=0.15)
     environment = study.environments[name]
-    for level, style in ((environment.solved_return, ":"), (environment.reference, "--")):
+    levels = {"solved": environment.solved_return, "published": environment.reference}
+    for (label, level), style in zip(levels.items(), (":", "--")):
         if level is not None:
-            axes.axhline(level, color="black", linewidth=0.8, linestyle=style)
+            axes.axhline(level, color="black", linewidth=0.8, linestyle=style, label=label)
     axes.set_title(name, fontsize=10)
     axes.set_xlabel(LABELS[x])
     if x == "frames":

@@ -114,7 +114,7 @@ def test_no_jobs_write_the_page_only(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["poen"], r"study=poen: unknown; did you mean poem\? \(studies: epo, peers, poem"),
+        (["poen"], r"study=poen: unknown; did you mean poem\? \(studies: epo, gymnasium, peers, poem"),
         (["nowhere.yaml"], r"study=nowhere\.yaml: unknown"),
         (["poem", "peers"], "argument=peers: one study at a time"),
         (["poem", "jobs=-1"], "jobs=-1: use at least 0"),
@@ -136,7 +136,7 @@ def test_study_explains_itself(given: List[str], capsys: pytest.CaptureFixture[s
     epo(["study", *given])
     out = capsys.readouterr().out
     assert out.startswith("usage: python -m epo study NAME")
-    assert "studies: epo, peers, poem, poem_acceptance, poem_threshold" in out
+    assert "studies: epo, gymnasium, peers, poem, poem_acceptance, poem_threshold" in out
 
 
 def start(folder: Path, *others: str) -> subprocess.Popen:
