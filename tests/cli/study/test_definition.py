@@ -44,7 +44,7 @@ def test_studies_of_the_poem_paper_quote_its_tests():
         ("baseline: slow", "baseline: slow\naxes: [time]", "axes=time: unknown"),
         ("baseline: slow", "baseline: slow\nnumbers: [peak]", "numbers=peak: unknown"),
         ("baseline: slow", "baseline: slow\ncurves: [x]", "curves=x: no environment"),
-        ("    max_frames", "    reference: 1\n    max_frames", r"policy\.reference=1.*whose number"),
+        ("    max_frames", "    reference: 1\n    max_frames", r"policy\.reference=1.*whose"),
         ("baseline: slow", "baseline: slow\ntolerance: 5", "tolerance=5.0: use a share"),
         ("    max_frames", "    arms: [fats]\n    max_frames", r"policy\.arms=fats: no arm .*fast"),
     ],
