@@ -111,9 +111,10 @@ def _definitions(study: StudyCfg) -> List[str]:
     ]
     if len(study.arms) > 1:
         lines.append(
-            f"Welch's t-test, two-sided, of `{study.baseline}` minus the arm: negative t and g mean "
-            "that the arm is higher. Holm p is corrected for all tests of this page; only a Holm p "
-            f"below {LEVEL:.2f} is called significant. g is Hedges' g with its 95 % interval."
+            f"Welch's t-test, two-sided, of `{study.baseline}` minus the arm: negative t and g "
+            "mean that the arm is higher. Holm p is corrected for all tests of this page; only a "
+            f"Holm p below {LEVEL:.2f} is called significant. g is Hedges' g with its 95 % "
+            "interval."
         )
     if "area" in study.numbers:
         lines.append("Area: that column's mean height from its first value to the end of the run.")

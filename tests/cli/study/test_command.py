@@ -114,7 +114,7 @@ def test_no_jobs_write_the_page_only(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["poen"], r"study=poen: unknown; did you mean poem\? \(studies: epo, gymnasium, peers, poem"),
+        (["poen"], r"study=poen: unknown; did you mean poem\? \(studies: epo, gymnasium, peers"),
         (["nowhere.yaml"], r"study=nowhere\.yaml: unknown"),
         (["poem", "peers"], "argument=peers: one study at a time"),
         (["poem", "jobs=-1"], "jobs=-1: use at least 0"),
