@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import epo.config.devices
-from epo.config import ConfigError
+from epo.config import ConfigError, PbtAlgoCfg
 from epo.config.devices import (
     agents_here,
     check_dealt,
@@ -51,8 +51,8 @@ def test_environments_that_cannot_be_dealt():
 
 
 def test_members_that_cannot_be_dealt():
-    cfg = small_config(num_agents=5, num_envs=20)
-    cfg.algo.trainer = "pbt"
+    algo = PbtAlgoCfg(name="pbt", trainer="pbt")
+    cfg = small_config(num_agents=5, num_envs=20, algo=algo)
     with pytest.raises(ConfigError, match="num_agents=5: 2 ranks need equally many members; use 4"):
         check_dealt(cfg, 2)
     cfg.num_agents = 4  # a member's environments stay together
@@ -61,7 +61,7 @@ def test_members_that_cannot_be_dealt():
     cfg.num_envs = 18
     with pytest.raises(ConfigError, match=r"num_envs=18.* use 16 or 20"):
         check_dealt(cfg, 4)
-    cfg.algo.pbt.backend = "files"
+    algo.pbt.backend = "files"
     cfg.devices = 2
     with pytest.raises(ConfigError, match="every process is one member; use devices=1"):
         check_devices(cfg)
