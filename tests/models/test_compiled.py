@@ -49,6 +49,7 @@ TORCH = tuple(int(number) for number in torch.__version__.split(".")[:2])
     "kind, critic", [("lstm", "shared"), ("mlp", "shared"), ("lstm", "asymmetric")]
 )
 def test_compiled_network_has_no_graph_breaks_and_gives_the_same(kind, critic):
+    torch._dynamo.reset()  # programs of other tests count for torch's limit
     model = _model(kind, critic)
     compiled = copy.deepcopy(model)
     # Traced and differentiated as for a device, but run as it is: no compiler is needed.
@@ -65,6 +66,7 @@ def test_published_shapes_are_traced_without_graph_breaks(kind):
 
     Fake tensors have shapes and types but no data: tracing takes time, the work none.
     """
+    torch._dynamo.reset()
     with FakeTensorMode():
         network = NetworkCfg(kind=kind)
         model = ActorCritic(99, 23, 64, network, NormalizerCfg(), autocast=torch.bfloat16)
