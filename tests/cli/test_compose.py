@@ -24,7 +24,7 @@ def checked(*argv: str):
     ("argument", "message"),
     [
         ("task=AllegroKukaRegraspin", "there is no such task; did you mean AllegroKukaRegrasping?"),
-        ("algo=epoo", r"algo=epoo: .* did you mean epo\? \(choices: epo, cpo, ppo, .*"),
+        ("algo=epoo", r"algo=epoo: .* did you mean epo\? \(choices: epo, cpo, epo_robust, ppo, .*"),
         ("experiment=paper/Foo", "experiment=paper/Foo: there is no such experiment"),
         ("agorithm=ppo", "agorithm=ppo: there is no such setting; did you mean algo?"),
         ("ppo.gama=1", "ppo.gama=1: .* did you mean algo.ppo.gamma?"),

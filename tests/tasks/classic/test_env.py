@@ -10,6 +10,7 @@ import torch
 from epo.envs import ClockedEnv
 from tasks import registry
 from tasks.classic.config import SCHEMAS
+from tasks.interface import Interface
 from tests.composed import composed
 from tests.host_reads import host_reads
 from tests.tasks.classic.worlds import NAMES, make, random_actions, settings
@@ -40,7 +41,7 @@ def test_there_are_no_other_tasks():
 def test_command_line_gives_the_defaults(task: str):
     cfg = composed(f"task={task}").task
     assert cfg == settings(task)
-    assert registry.of(cfg).interface(cfg) == (task, CHOICES.get(task, ()), None)
+    assert registry.of(cfg).interface(cfg) == Interface(task, CHOICES.get(task, ()), None)
 
 
 @pytest.mark.parametrize("task", NAMES)
