@@ -6,6 +6,7 @@ from tasks.allegro_kuka.family import FAMILY
 from tasks.engines.config import AutoCfg
 from tasks.gymnasium.config import GymnasiumCfg
 from tasks.gymnasium.interface import interface
+from tasks.interface import Interface
 from tasks.registry import check
 from tests.tasks.allegro_kuka.doubles import task_cfg
 
@@ -72,12 +73,9 @@ def test_interface_of_an_environment_is_known_without_a_run() -> None:
     pytest.importorskip("Box2D")
     kwargs = {"continuous": False}
     found = interface(GymnasiumCfg(env_id="CarRacing-v3", kwargs=kwargs))
-    assert found == ("CarRacing-v3", (5,), (4, 84, 84))
-    assert interface(GymnasiumCfg(env_id="LunarLanderContinuous-v3")) == (
-        "LunarLanderContinuous-v3",
-        (),
-        None,
-    )
+    assert found == Interface("CarRacing-v3", (5,), (4, 84, 84))
+    lander = "LunarLanderContinuous-v3"
+    assert interface(GymnasiumCfg(env_id=lander)) == Interface(lander, (), None)
 
 
 def test_interface_of_other_tasks_needs_no_environment() -> None:
