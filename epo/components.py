@@ -199,6 +199,15 @@ clip_ranges = Table(
 """Schedules of the clip range: `(cfg: AlgoCfg, model) -> ClipSchedule`, see `epo.learner.clip`."""
 networks = Table("algo.network.model", {"actor_critic": "epo.models.actor_critic:ActorCritic"})
 """Networks of the population: subclasses of `epo.models.actor_critic.ActorCritic`."""
+triggers = Table(
+    "algo.evolution.trigger",
+    {
+        "fitness_gap": "epo.population.triggers:fitness_gap",
+        "confident_gap": "epo.population.triggers:confident_gap",
+        "interval": "epo.population.triggers:interval",
+    },
+)
+"""When a judged population evolves: `(fitness: Fitness, cfg) -> (whether, why)`."""
 rankings = Table(
     "algo.evolution.ranking",
     {
@@ -234,7 +243,7 @@ metrics = Table("record.metrics", {})
 
 TABLES = (
     *(trainers, advantages, quantities, reward_terms, hooks, clip_ranges, networks),
-    *(rankings, selections, crossovers, mutations, metrics),
+    *(triggers, rankings, selections, crossovers, mutations, metrics),
 )
 """Every table whose setting holds a name, or a list of names."""
 

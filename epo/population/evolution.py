@@ -11,14 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from epo.components import crossovers, mutations, rankings, selections
+from epo.components import crossovers, mutations, rankings, selections, triggers
 from epo.config import EvolutionCfg
 from epo.population import operators
 from epo.population.fitness import (
     Fitness,
-    confidence_width,
     fitness_range,
-    gap_threshold,
     noise_threshold,
 )
 from epo.population.genes import Lineage
@@ -117,6 +115,7 @@ class Evolution:
         """
         check(cfg, num_agents)
         own = own or {}
+        self._is_due = triggers.get(cfg.trigger, own)
         self._rank = rankings.get(cfg.ranking, own)
         self._draw_parents = selections.get(cfg.parents, own)
         self._draw_shares = crossovers.get(cfg.crossover, own)
@@ -259,15 +258,7 @@ class Evolution:
         chance = noise_threshold(errors, factor=cfg.noise_guard)
         if cfg.noise_guard and not spread > chance:
             return False, f"fitness range {spread:.3g} is within noise ({chance:.3g})"
-        if cfg.trigger == "interval":
-            return True, "interval"
-        least, gap = gap_threshold(fitness.fitness, ratio=cfg.gap_ratio, floor=cfg.gap_floor), ""
-        if cfg.trigger == "confident_gap":
-            spread = max(0.0, spread - confidence_width(errors, level=cfg.confidence))
-            gap = f" with {100 * cfg.confidence:g} % confidence"
-        if not spread > least:
-            return False, f"fitness gap {spread:.3g}{gap} is at most {least:.3g}"
-        return True, f"fitness gap {spread:.3g}{gap} exceeds {least:.3g}"
+        return self._is_due(fitness, cfg)
 
     def _generate(self, frames: int, measured: Fitness) -> Generation:
         """Draw one generation and record it in the lineage."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from epo.components import crossovers, mutations, rankings, selections
+from epo.components import crossovers, mutations, rankings, selections, triggers
 from epo.config import EvolutionCfg
 
-TRIGGERS = ("fitness_gap", "confident_gap", "interval")
 LOG_STD_RULES = ("keep", "average")
 GENE_GRADIENTS = ("always", "until_generation", "never")
 
@@ -36,7 +35,7 @@ def check(cfg: EvolutionCfg, num_agents: int) -> None:
         ValueError: naming the setting, its value and the way out.
     """
     for name, options in (
-        ("trigger", TRIGGERS),
+        ("trigger", triggers.names),
         ("parents", selections.names),
         ("crossover", crossovers.names),
         ("mutation", mutations.names),

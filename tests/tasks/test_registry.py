@@ -7,6 +7,7 @@ from typing import Any, Dict
 import pytest
 import torch
 
+import tasks
 from tasks import registry
 from tasks.allegro_kuka.config import AllegroKukaCfg
 from tasks.engines import config as engines
@@ -74,7 +75,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_registered_family_is_made_with_what_it_leaves_to_the_usual_answers(echo: str) -> None:
-    registry.register("echo", echo)
+    tasks.register("echo", echo)
     cfg = EchoCfg()
     env = registry.make(cfg, AutoCfg(), 4, CPU, 0)
     assert env.spec.name == "Echo" and env.reset().shape == (4, 1)
