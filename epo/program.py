@@ -57,6 +57,11 @@ def verbs() -> List[str]:
     return [COMMAND] if _is_command() else [python(), "-m", "epo"]
 
 
+def as_typed(text: str) -> str:
+    """Return text whose commands are those to type here: an installed package brings `epo`."""
+    return text.replace("python -m epo", COMMAND) if _is_command() else text
+
+
 def training(root: Path) -> List[str]:
     """Return the words of a process that trains: train.py of a checkout, or the module.
 

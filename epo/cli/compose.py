@@ -27,6 +27,7 @@ from epo.cli.search_path import for_hydra, settled
 from epo.components import trainers
 from epo.config import AlgoCfg, Config, ConfigError
 from epo.exceptions import keep_traceback, one_line, traceback_text, wants_tracebacks
+from epo.program import as_typed
 from epo.quoting import literal, shell, unquoted
 from epo.redact import redact
 from epo.terminal import say
@@ -70,7 +71,7 @@ def one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt as error:
         _end(error, "interrupted", INTERRUPTED)
     except ConfigError as error:
-        _end(error, f"error: {error}", USAGE_ERROR)
+        _end(error, as_typed(f"error: {error}"), USAGE_ERROR)
     except Exception as error:
         path = keep_traceback(error)
         where = f"its traceback: {path}" if path else "HYDRA_FULL_ERROR=1 shows where"

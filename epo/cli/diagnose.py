@@ -14,6 +14,7 @@ from rich.text import Text
 
 from epo.cli.arguments import split
 from epo.config import ConfigError, HealthCfg
+from epo.program import as_typed
 from epo.quoting import shell
 from epo.record.csv import METRICS, header
 from epo.record.health import COLUMNS, Finding, HealthMonitor, read_rows, read_targets
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str]) -> None:
     changes = [word for word in arguments if "=" in word and not Path(word).exists()]
     paths = [Path(word) for word in arguments if word not in changes]
     if not paths or {"-h", "--help"} & set(arguments):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     console = Console()
     for path in paths:

@@ -10,6 +10,7 @@ from epo.cli import compose, environment
 from epo.cli.overrides import merge, overrides
 from epo.cli.play.trust import check_plugins, check_trust
 from epo.config import Config, ConfigError
+from epo.program import as_typed
 
 if TYPE_CHECKING:
     from epo.runner.failure import SavedFailure
@@ -38,7 +39,7 @@ def main(words: Sequence[str]) -> None:
         SystemExit: with code 1 if the iteration fails again.
     """
     if not words or any(word in ("-h", "--help") for word in words):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     environment.register()
     # Imports torch: what came before answered at once.

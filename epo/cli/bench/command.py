@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Dict, Sequence, Tuple
 
 from epo.config import ConfigError
+from epo.program import as_typed
 from epo.validation import did_you_mean
 
 BENCHES: Dict[str, Tuple[str, str]] = {
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str]) -> None:
         ConfigError: if there is no such bench, or the bench refuses its arguments.
     """
     if not arguments or arguments[0] in ("-h", "--help"):
-        print("usage: python -m epo bench <what> ...; --help after it explains its settings\n")
+        print(as_typed("usage: python -m epo bench <what> ...; --help explains its settings\n"))
         for what, (_, help_text) in BENCHES.items():
             print(f"  {what:<10}{help_text}")
         return

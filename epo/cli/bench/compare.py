@@ -11,6 +11,7 @@ from epo.cli.arguments import split
 from epo.cli.bench.report import Column, print_table
 from epo.cli.bench.result import Key, Measure, measures, read
 from epo.config import ConfigError
+from epo.program import as_typed
 
 USAGE = """usage: python -m epo bench compare BEFORE AFTER [least=0.05]
 
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
         SystemExit: with code 1 if something got slower.
     """
     if not arguments or {"-h", "--help"} & set(arguments):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     options, words = split(arguments, CompareOptions())
     if len(words) != 2:

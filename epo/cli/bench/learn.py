@@ -21,6 +21,7 @@ from epo.cli.bench.result import print_result
 from epo.cli.bench.variants import Variant, differing, variants
 from epo.config import Config, ConfigError
 from epo.cores import granted_cores
+from epo.program import as_typed
 from epo.validation import resolve
 
 USAGE = """usage: python -m epo bench learn [repetitions=5] [warm_up=2] [threads=4] [dones=0.002]
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str]) -> None:
         ConfigError: at a wrong setting.
     """
     if {"-h", "--help"} & set(arguments):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     options, compared = read(arguments)
     # Imports torch: what came before answered at once.

@@ -10,6 +10,7 @@ from epo.cli.arguments import check_least, split
 from epo.cli.bench.report import Column, Row, number_column, print_table, rate_column
 from epo.cli.bench.result import print_result
 from epo.cli.bench.variants import Variant, differing, variants
+from epo.program import as_typed
 
 USAGE = """usage: python -m epo bench main [repetitions=8] [warm_up=2] [name=value...]
 
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
         ConfigError: at a wrong setting.
     """
     if {"-h", "--help"} & set(arguments):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     options, others = split(arguments, MainOptions())
     check_least(options, repetitions=1, warm_up=0)

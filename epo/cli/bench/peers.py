@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, List, Optional, Sequence
 from epo.cli.arguments import check_least, split
 from epo.cli.bench.learn import num_threads
 from epo.config import ConfigError
+from epo.program import as_typed
 from epo.validation import did_you_mean
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str]) -> None:
         SystemExit: at Ctrl-C.
     """
     if {"-h", "--help"} & set(arguments):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     options, others = split(arguments, PeersOptions())
     check(options)

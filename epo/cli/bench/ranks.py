@@ -30,6 +30,7 @@ from epo.cli.bench.result import print_result
 from epo.cli.bench.timing import Rate
 from epo.config import ConfigError
 from epo.cores import granted_cores
+from epo.program import as_typed
 
 USAGE = """usage: python -m epo bench ranks [ranks=2] [repetitions=15] [warm_up=2] [dones=0.002]
                                  [name=value...]
@@ -114,7 +115,7 @@ def main(arguments: Sequence[str]) -> None:
         ConfigError: at a wrong setting, or if a worker fails.
     """
     if {"-h", "--help"} & set(arguments):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     options, settings = split(arguments, RanksOptions())
     check_least(options, ranks=2, repetitions=1, warm_up=0)

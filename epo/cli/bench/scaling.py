@@ -15,6 +15,7 @@ from epo.cli.bench.learn import COLUMNS, read
 from epo.cli.bench.report import Row, number_column, print_table
 from epo.cli.bench.result import print_result
 from epo.config import Config, ConfigError
+from epo.program import as_typed
 from epo.record.files import write_text
 
 USAGE = """usage: python -m epo bench scaling [agents=1,6,16,64,256] [envs=1,2,4,8,16]
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str]) -> None:
         ConfigError: at a wrong setting, or if a measurement or the folder fails.
     """
     if {"-h", "--help"} & set(arguments):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     options, others = split(arguments, ScalingOptions())
     compared = points(options, others)

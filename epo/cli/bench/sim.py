@@ -24,6 +24,7 @@ from epo.cli.bench.report import (
 from epo.cli.bench.result import print_result
 from epo.cli.bench.variants import Variant, differing, variants
 from epo.config import ConfigError
+from epo.program import as_typed
 
 USAGE = """usage: python -m epo bench sim [steps=100] [seconds=5] [repetitions=5] [name=value...]
 
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str]) -> None:
         ConfigError: at a wrong setting.
     """
     if {"-h", "--help"} & set(arguments):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     options, others = split(arguments, SimOptions())
     check(options)

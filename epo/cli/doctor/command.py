@@ -15,6 +15,7 @@ from epo.cli import arguments, environment
 from epo.cli.doctor import gpu, machine, tracking
 from epo.cli.doctor.finding import BAD, OFF, OK, Check, Finding, examine
 from epo.config import ConfigError
+from epo.program import as_typed
 
 USAGE = """usage: python -m epo doctor [json=true]
 
@@ -40,7 +41,7 @@ def main(words: Sequence[str]) -> None:
         ConfigError: at an unknown argument.
     """
     if any(word in ("-h", "--help") for word in words):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     options, unknown = arguments.split(words, Options())
     if unknown:

@@ -28,6 +28,7 @@ from epo.cli.play.command import configuration as configuration_of
 from epo.cli.progress import progress
 from epo.config import Config, ConfigError
 from epo.envs import CurriculumEnv, VecEnv
+from epo.program import as_typed
 from epo.quoting import short_path
 from epo.record.files import write_text
 from epo.runner.evaluator import Evaluator, load_policy
@@ -41,7 +42,7 @@ def main(words: Sequence[str]) -> None:
         ConfigError: if something cannot be evaluated or written.
     """
     if not words or any(word in ("-h", "--help") for word in words):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     path, words = run_of(words)
     options, given = arguments.split(words, Options())

@@ -22,6 +22,7 @@ from epo.config import Config, ConfigError
 from epo.envs import VecEnv
 from epo.models.actor_critic import ActorCritic
 from epo.models.standalone import StandalonePolicy
+from epo.program import as_typed
 from epo.quoting import short_path
 from epo.record.files import write_text
 from epo.runner.checkpoint import CheckpointError
@@ -61,7 +62,7 @@ def main(words: Sequence[str]) -> None:
         ConfigError: if it cannot be built, written, or differs from the checkpoint.
     """
     if not words or any(word in ("-h", "--help") for word in words):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     path, words = run_of(words)
     options, given = arguments.split(words, Options())

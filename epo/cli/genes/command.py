@@ -20,6 +20,7 @@ from epo.cli.genes.table import show_distances, show_lineage, show_list, show_re
 from epo.cli.interruption import says_what_is_lost
 from epo.cli.play.cast import shown_agents
 from epo.config import Config
+from epo.program import as_typed
 from epo.quoting import assignment, short_path
 from epo.record.progress import short
 from epo.runner import gene_bank
@@ -39,7 +40,7 @@ def main(words: Sequence[str]) -> None:
         ConfigError: if the run has no genes, or an agent, option or file does not fit.
     """
     if not words or {"-h", "--help"} & set(words):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     path, words = run_of(words)
     options, given = arguments.split(words, Options())

@@ -15,6 +15,7 @@ from epo.cli.gpu import page, process
 from epo.cli.gpu.ledger import DONE, Ledger
 from epo.cli.gpu.plan import Step, steps
 from epo.config import ConfigError
+from epo.program import as_typed
 from epo.record.files import write_text
 from epo.runner.provenance import device_name, git_state
 from epo.validation import check_device, did_you_mean
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
         ConfigError: at a wrong setting.
     """
     if {"-h", "--help"} & set(arguments):
-        print(USAGE + _listed(steps("cuda", ".")))
+        print(as_typed(USAGE) + _listed(steps("cuda", ".")))
         return
     options, others = split(arguments, GpuOptions())
     if others:

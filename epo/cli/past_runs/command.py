@@ -19,7 +19,7 @@ from epo.cli import arguments
 from epo.cli.past_runs.overview import RUNNING, STATES, Overview, find, read
 from epo.config import ConfigError
 from epo.dotted import flat
-from epo.program import verbs
+from epo.program import as_typed, verbs
 from epo.quoting import shell, short_path
 from epo.record.progress import clock, short
 from epo.runner.run_folder import ROOT, RunFolder
@@ -70,7 +70,7 @@ def main(words: Sequence[str]) -> None:
         ConfigError: if a folder is none, a state is unknown, or nobody can be asked.
     """
     if {"-h", "--help"} & set(words):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     verbs = {"diff": diff, "clean": clean}
     if words and words[0] in verbs:

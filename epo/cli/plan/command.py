@@ -9,6 +9,7 @@ from typing import List, Sequence, Tuple
 
 from epo.cli import arguments, environment
 from epo.config import Config, ConfigError
+from epo.program import as_typed
 
 USAGE = """usage: python -m epo plan [name=value...] [probe_s=10] [json=true]
 
@@ -36,7 +37,7 @@ def main(words: Sequence[str]) -> None:
         ConfigError: at a wrong setting, or where the run does not fit.
     """
     if {"-h", "--help"} & set(words):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     options, given = arguments.split(words, Options())
     if not options.probe_s > 0.0:

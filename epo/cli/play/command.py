@@ -13,6 +13,7 @@ from epo.cli.play.cast import Cast, population_of
 from epo.cli.play.options import USAGE, Options, frame_rate, num_steps, settle
 from epo.cli.play.trust import check_trust
 from epo.config import Config, ConfigError
+from epo.program import as_typed
 from epo.quoting import short_path
 from epo.record.progress import short
 
@@ -33,7 +34,7 @@ def main(words: Sequence[str]) -> None:
         ConfigError: if something cannot be played, drawn or written.
     """
     if not words or any(word in ("-h", "--help") for word in words):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     options, given = arguments.split(words, Options())
     settle(options)

@@ -7,6 +7,7 @@ from typing import Sequence
 from epo.cli.plot import options as plot_options
 from epo.cli.plot.options import USAGE
 from epo.config import ConfigError
+from epo.program import as_typed
 
 
 def main(words: Sequence[str]) -> None:
@@ -16,7 +17,7 @@ def main(words: Sequence[str]) -> None:
         ConfigError: if a run or column is missing, or the figure cannot be written.
     """
     if not words or {"-h", "--help"} & set(words):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     options, paths = plot_options.read(words)
     if not paths:

@@ -10,6 +10,7 @@ from epo.cli import arguments
 from epo.cli.plot.options import common_folder, folder_of
 from epo.cli.progress import progress
 from epo.config import ConfigError
+from epo.program import as_typed
 from epo.quoting import short_path
 from epo.record.files import write_text
 
@@ -41,7 +42,7 @@ def main(words: Sequence[str]) -> None:
         ConfigError: if a run or column is missing, or the page cannot be written.
     """
     if not words or {"-h", "--help"} & set(words):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         return
     options, others = arguments.split(words, Options())
     for word in others:

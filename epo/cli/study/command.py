@@ -20,6 +20,7 @@ from epo.cli.study.runs import Run, expand, is_finished
 from epo.cli.study.table import FIGURE, README, RESULTS, Provenance, write_readme, write_results
 from epo.config import ConfigError
 from epo.cores import granted_cores
+from epo.program import as_typed
 from epo.quoting import short_path
 from epo.validation import did_you_mean
 
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str]) -> None:
     options, others = split(arguments, StudyOptions())
     words = [argument for argument in others if "=" not in argument]
     if not words or {"-h", "--help"} & set(words):
-        print(USAGE, end="")
+        print(as_typed(USAGE), end="")
         print(f"\nstudies: {', '.join(definition.names())}")
         return
     name, *rest = words
