@@ -50,7 +50,7 @@ IMPOSSIBLE = [
     ({"algo.ppo.decay_frames": 1000}, r"decay_frames=1000: .* algo\.ppo\.schedule=adaptive; use"),
     ({"algo.ppo.learning_rate": 0.1}, r"learning_rate=0\.1: .* to max_learning_rate=0\.01"),
     ({"algo.ppo.entropy_coef": -1.0}, r"entropy_coef=-1\.0: use 0 or more"),
-    ({"algo.evolution.trigger": "never"}, r"algo\.evolution\.trigger='never'"),
+    ({"algo.evolution.trigger": "never"}, r"algo\.evolution\.trigger=never"),
     ({"algo.evolution.num_elites": 63}, r"algo\.evolution\.num_elites=63 of num_agents=64"),
     ({"seed": -1}, "seed=-1: use 0 or more"),
     ({"device": "gpu"}, "device=gpu: unknown; use auto, cpu, cuda"),
