@@ -114,14 +114,17 @@ def test_no_jobs_write_the_page_only(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["poen"], r"study=poen: unknown; did you mean poem\? \(studies: epo, gymnasium, peers"),
+        (
+            ["poen"],
+            r"study=poen: unknown; did you mean poem\? \(studies: epo_scaling, gymnasium, peers",
+        ),
         (["nowhere.yaml"], r"study=nowhere\.yaml: unknown"),
         (["poem", "peers"], "argument=peers: one study at a time"),
         (["poem", "jobs=-1"], "jobs=-1: use at least 0"),
         (["poem", "seeds=0"], "seeds=0: use at least 1"),
         (["poem", "seeds=many"], "seeds=many: "),
         (["poem", "arms=pppo"], "arms=pppo: not in this study; did you mean ppo"),
-        (["epo", "environments=Maze"], "environments=Maze: not in this study"),
+        (["epo_scaling", "environments=Maze"], "environments=Maze: not in this study"),
         (["poem", "max_frames=0"], "max_frames=0: use at least 1"),
     ],
 )
@@ -136,7 +139,7 @@ def test_study_explains_itself(given: List[str], capsys: pytest.CaptureFixture[s
     epo(["study", *given])
     out = capsys.readouterr().out
     assert out.startswith("usage: python -m epo study NAME")
-    assert "studies: epo, gymnasium, peers, poem, poem_acceptance, poem_threshold" in out
+    assert "studies: epo_scaling, gymnasium, peers, poem, poem_acceptance, poem_threshold" in out
 
 
 def start(folder: Path, *others: str) -> subprocess.Popen:
