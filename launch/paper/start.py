@@ -10,6 +10,7 @@ from epo.cli.environment import CONFIG_DIR
 from epo.cli.study.execution import Execution
 from epo.cli.sweep import slots
 from epo.config import ConfigError
+from epo.cores import granted_cores
 from epo.terminal import say
 from launch.paper.campaign import Run
 
@@ -45,7 +46,7 @@ def shares(devices: Sequence[str]) -> List[Dict[str, str]]:
     """Return what every run at a time gets: one GPU and its part of the cores, or all cores."""
     if list(devices) == ["cpu"]:
         return [{"CUDA_VISIBLE_DEVICES": ""}]
-    threads = max(1, len(slots.cores()) // len(devices))
+    threads = max(1, granted_cores() // len(devices))
     return [{"CUDA_VISIBLE_DEVICES": d, "OMP_NUM_THREADS": str(threads)} for d in devices]
 
 

@@ -10,9 +10,10 @@ from typing import Optional, Sequence
 from epo.cli.arguments import check_least, split
 from epo.cli.compose import one_line_errors
 from epo.config import ConfigError
+from epo.cores import granted_cores
 from epo.quoting import shell, short_path
 from epo.terminal import guard_streams, say
-from epo.validation import get, granted_cores
+from epo.validation import get
 from launch.tune import definition
 
 USAGE = """usage: python -m launch.tune NAME [trials=40] [workers=2] [confirm=5] [name=value...]

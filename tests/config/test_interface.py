@@ -17,6 +17,7 @@ class Task(NamedTuple):
     name: str = "Toy-v0"
     choices: Tuple[int, ...] = ()
     image_shape: Optional[Tuple[int, int, int]] = None
+    state_dim: int = 0
 
 
 @pytest.mark.parametrize("algo", ["pql", "pql_d"])
