@@ -183,7 +183,10 @@ class Evolution:
                 margin=self.cfg.promotion_margin,
             )
         is_worth, self.verdict = self._judge(fitness)
-        return self._generate(frames, fitness) if is_worth else None
+        generation = self._generate(frames, fitness) if is_worth else None
+        if generation is not None and self.promoted in generation.replaced:
+            self.promoted = None  # ranked by lot even the fittest may go: its gene is a child's now
+        return generation
 
     @torch.no_grad()
     def apply(

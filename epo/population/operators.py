@@ -97,7 +97,7 @@ def promotion(
         margin: least lead, in standard errors of the difference.
 
     Source: ours. The best of many equal followers leads by chance: with 15 of them a margin of 2 is
-        passed in a quarter of the judgements, at the cost of a leader that is as good as the last.
+        passed in one judgement of six, at the cost of a leader that is as good as the last.
     """
     order = [k for k in rank(fitness) if k != leader_id]
     if not order:

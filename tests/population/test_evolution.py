@@ -229,6 +229,18 @@ def test_noise_guard_refuses_a_range_that_equal_agents_show() -> None:
     assert evolution.step(2, known([0.0, 1.0, 1.0, 1.6], error=0.5)) is not None
 
 
+def test_follower_whose_gene_is_replaced_is_not_promoted() -> None:
+    """Ranked by lot, the fittest may be among the replaced; a child's gene must not lead."""
+    fitness, seen = known([5.0, 1.0, 2.0, 0.0], error=0.1), set()
+    for seed in range(20):
+        changes = {"ranking": "lot", "promotion_margin": 2.0, "num_replaced": 1}
+        evolution = Evolution(eager("epo", **changes), 4, 4, seed=seed)
+        is_replaced = 0 in force(evolution, fitness).replaced
+        assert evolution.promoted == (None if is_replaced else 0)
+        seen.add(is_replaced)
+    assert seen == {False, True}
+
+
 def test_population_is_judged_once_per_interval() -> None:
     evolution = Evolution(settings("epo", warmup_frames=0), 4, 4, seed=0)
     evolution.step(0, known([1.0] * 4))
