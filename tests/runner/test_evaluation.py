@@ -20,20 +20,7 @@ from epo.runner.run import make_loop
 from epo.runner.run import run as train
 from epo.validation import validate
 from tests.composed import composed
-
-
-class Rows:
-    def __init__(self) -> None:
-        self.metrics: List[Mapping[str, float]] = []
-
-    def write(self, frames: int, metrics: Mapping[str, float]) -> None:
-        self.metrics.append(metrics)
-
-    def generation(self, row: Mapping[str, Any]) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+from tests.runner.rows import Rows
 
 
 def small(*overrides: str) -> Config:

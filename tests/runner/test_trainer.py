@@ -6,7 +6,6 @@ import copy
 import json
 import math
 from pathlib import Path
-from typing import Any, List, Mapping
 
 import pytest
 import torch
@@ -19,23 +18,7 @@ from epo.runner.snapshot import Snapshot, transfer
 from epo.runner.trainer import Trainer
 from tasks import registry
 from tests.composed import composed
-
-
-class Rows:
-    """A sink that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.metrics: List[Mapping[str, float]] = []
-        self.generations: List[Mapping[str, Any]] = []
-
-    def write(self, frames: int, metrics: Mapping[str, float]) -> None:
-        self.metrics.append(metrics)
-
-    def generation(self, row: Mapping[str, Any]) -> None:
-        self.generations.append(row)
-
-    def close(self) -> None:
-        pass
+from tests.runner.rows import Rows
 
 
 def make_trainer(sink: Rows, *overrides: str) -> Trainer:

@@ -15,6 +15,7 @@ from tasks import registry
 from tasks.probes.config import ProbeCfg
 from tasks.probes.env import ReachProbe
 from tests.composed import composed
+from tests.runner.rows import Rows
 
 CPU = torch.device("cpu")
 SMALL = (
@@ -35,23 +36,6 @@ SMALL = (
     "task.episode_length=3",
 )
 """16 frames of a member per iteration, an interval every second one."""
-
-
-class Rows:
-    """A sink that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.metrics: List[Mapping[str, float]] = []
-        self.generations: List[Mapping[str, Any]] = []
-
-    def write(self, frames: int, metrics: Mapping[str, float]) -> None:
-        self.metrics.append(metrics)
-
-    def generation(self, row: Mapping[str, Any]) -> None:
-        self.generations.append(row)
-
-    def close(self) -> None:
-        pass
 
 
 class OpenProbe(ReachProbe):
