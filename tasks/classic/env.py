@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Type
+from typing import Any, Callable, Dict, Type
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from tasks.classic.mountain_car import MountainCarContinuous
 from tasks.classic.pendulum import Pendulum
 from tasks.classic.reach import SparseReach
 from tasks.classic.task import Task, advance
-from tasks.clock import clock_spread
+from tasks.episodes import Episodes
 
 TASKS: Dict[Type[ClassicCfg], Callable[[Any, torch.device], Task]] = {
     AcrobotCfg: Acrobot,
@@ -51,7 +51,7 @@ class ClassicEnv:
     Attributes:
         task: what is stepped.
         state: [S, N] of the task.
-        elapsed: [N] int64, control steps of the present episode.
+        episodes: their clocks and returns.
         time_limit: H, control steps of an episode that nothing else ends.
     """
 
@@ -75,25 +75,20 @@ class ClassicEnv:
         self.time_limit = cfg.episode_length
         self._frame_skip = cfg.frame_skip
         self._generator = torch.Generator(device).manual_seed(seed)
-        self._return = torch.zeros(num_envs, device=device)
+        self.episodes = Episodes(num_envs, cfg.episode_length, device)
         # The oldest pending action comes first.
         shape = (cfg.action_delay, self.task.action_dim, num_envs)
         self._pending = torch.full(shape, self.task.idle_action, device=device)
-        self.elapsed = torch.zeros(num_envs, dtype=torch.int64, device=device)
-        self._is_partial = torch.zeros(num_envs, dtype=torch.bool, device=device)
-        self._late: Optional[Tensor] = None
         self.state = self._draw()
 
     def start_late(self, elapsed: Tensor) -> None:
         """Let the next `reset` begin episodes whose clocks show `elapsed` [N] int64."""
-        self._late = elapsed.to(self.device, copy=True)
+        self.episodes.start_late(elapsed)
 
     def reset(self) -> Tensor:
         """Begin a new episode everywhere and return the observation [N, O]."""
         self.state = self._draw()
-        self.elapsed = torch.zeros_like(self.elapsed) if self._late is None else self._late
-        self._is_partial, self._late = self.elapsed > 0, None
-        self._return.zero_()
+        self.episodes.begin()
         self._pending.fill_(self.task.idle_action)
         return self.task.observe(self.state)
 
@@ -102,22 +97,19 @@ class ClassicEnv:
         state, reward, terminated = advance(
             self.task, self.state, self._effective(action), self._frame_skip
         )
-        self.elapsed += 1
-        self._return += reward
-        truncated = (self.elapsed >= self.time_limit) & ~terminated
+        episodes = self.episodes
+        truncated = episodes.count(reward) & ~terminated
         done = terminated | truncated
         final_observation = self.task.observe(state)
-        metrics = {"fitness": self._return.clone()}
+        metrics = {"fitness": episodes.returns}
         if self.task.success_metric:
             metrics[self.task.success_metric] = terminated.float()
-        scalars = {"clock_spread": clock_spread(self.elapsed, self.time_limit)}
-        is_partial = self._is_partial
+        scalars = {"clock_spread": episodes.spread()}
+        is_partial = episodes.is_partial
         # Drawn for all: choosing some would make the host wait for the device.
         self.state = torch.where(done, self._draw(), state)
         self._pending.masked_fill_(done, self.task.idle_action)
-        self.elapsed.masked_fill_(done, 0)
-        self._is_partial = is_partial & ~done
-        self._return.masked_fill_(done, 0.0)
+        episodes.restart(done)
         return Step(
             observation=self.task.observe(self.state),
             reward=reward,
@@ -133,20 +125,16 @@ class ClassicEnv:
         """Return everything that changes."""
         return {
             "state": self.state.clone(),
-            "elapsed": self.elapsed.clone(),
-            "return": self._return.clone(),
+            **self.episodes.state_dict(),
             "pending": self._pending.clone(),
-            "is_partial": self._is_partial.clone(),
             "generator": self._generator.get_state(),
         }
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
         self.state = state["state"].to(self.device, copy=True)
-        self.elapsed = state["elapsed"].to(self.device, copy=True)
-        self._return = state["return"].to(self.device, copy=True)
+        self.episodes.load_state_dict(state)
         self._pending = state["pending"].to(self.device, copy=True)
-        self._is_partial = state["is_partial"].to(self.device, copy=True)
         self._generator.set_state(state["generator"].cpu())
 
     def close(self) -> None:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from epo.envs import EnvSpec, Step
-from tasks.clock import clock_spread
 from tasks.engines.build import make_simulator
+from tasks.episodes import Episodes
 from tasks.mujoco.task import MujocoTask
 
 
@@ -28,7 +28,7 @@ class MujocoEnv:
 
     Attributes:
         sim: the worlds.
-        elapsed: [N] int64, control steps of the present episode.
+        episodes: their clocks and returns.
         time_limit: H, control steps of an episode that nothing else ends.
         terms: [R, N] reward terms of the last step.
     """
@@ -61,23 +61,18 @@ class MujocoEnv:
             headline=success,
         )
         self._generator = torch.Generator(self.device).manual_seed(seed)
-        self._return = torch.zeros(num_envs, device=self.device)
-        self.elapsed = torch.zeros(num_envs, dtype=torch.int64, device=self.device)
+        self.episodes = Episodes(num_envs, cfg.episode_length, self.device)
         self._all = torch.ones(num_envs, dtype=torch.bool, device=self.device)
-        self._is_partial = torch.zeros_like(self._all)
-        self._late: Tensor | None = None
         self.terms = torch.zeros(len(task.reward), num_envs, device=self.device)
 
     def start_late(self, elapsed: Tensor) -> None:
         """Let the next `reset` begin episodes whose clocks show `elapsed` [N] int64."""
-        self._late = elapsed.to(self.device, copy=True)
+        self.episodes.start_late(elapsed)
 
     def reset(self) -> Tensor:
         """Begin a new episode everywhere and return the observation [N, O]."""
         self.restart(self._all)
-        if self._late is not None:
-            self.elapsed, self._late = self._late, None
-        self._is_partial = self.elapsed > 0
+        self.episodes.begin()
         return self.task.observe(self.sim)
 
     def step(self, action: Tensor) -> Step:
@@ -90,19 +85,18 @@ class MujocoEnv:
         bad = sim.bad.clone()
         self.terms = task.terms(sim, action).masked_fill(bad, 0.0)
         reward = self.terms.sum(0)
-        self.elapsed += 1
-        self._return += reward
+        episodes = self.episodes
         terminated = task.failed(sim) | bad
-        truncated = (self.elapsed >= self.time_limit) & ~terminated
-        metrics = {"fitness": self._return.clone()}
+        truncated = episodes.count(reward) & ~terminated
+        metrics = {"fitness": episodes.returns}
         if task.success_metric:
             metrics[task.success_metric] = (task.succeeded(sim) & ~terminated).float()
         final_observation = task.observe(sim).masked_fill(bad[:, None], 0.0)
         scalars = {
-            "clock_spread": clock_spread(self.elapsed, self.time_limit),
+            "clock_spread": episodes.spread(),
             "bad_worlds": bad.sum().float(),
         }
-        is_partial = self._is_partial
+        is_partial = episodes.is_partial
         done = terminated | truncated
         observation = final_observation
         # On a GPU asking whether any is done would make the host wait.
@@ -125,18 +119,14 @@ class MujocoEnv:
         """Return everything that changes."""
         return {
             "sim": self.sim.state_dict(),
-            "elapsed": self.elapsed.clone(),
-            "return": self._return.clone(),
-            "is_partial": self._is_partial.clone(),
+            **self.episodes.state_dict(),
             "generator": self._generator.get_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
         self.sim.load_state_dict(state["sim"])
-        self.elapsed = state["elapsed"].to(self.device, copy=True)
-        self._return = state["return"].to(self.device, copy=True)
-        self._is_partial = state["is_partial"].to(self.device, copy=True)
+        self.episodes.load_state_dict(state)
         self._generator.set_state(state["generator"].cpu())
 
     def close(self) -> None:
@@ -149,6 +139,4 @@ class MujocoEnv:
         mocap = torch.where(done[:, None, None], start.mocap, self.sim.mocap)
         self.sim.mocap.copy_(mocap)
         self.sim.set_state(done, start.qpos, start.qvel)
-        self.elapsed = self.elapsed.masked_fill(done, 0)
-        self._is_partial = self._is_partial & ~done
-        self._return = self._return.masked_fill(done, 0.0)
+        self.episodes.restart(done)

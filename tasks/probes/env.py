@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from epo.envs import EnvSpec, Step
-from tasks.clock import clock_spread
+from tasks.episodes import Episodes
 from tasks.probes.config import ProbeCfg
 
 
@@ -63,11 +63,8 @@ class Probe:
         self.num_agents = num_agents
         self.episode_length = cfg.episode_length
         self._generator = torch.Generator(device).manual_seed(seed)
-        self._elapsed = torch.zeros(num_envs, dtype=torch.int64, device=device)
-        self._score = torch.zeros(num_envs, device=device)
+        self.episodes = Episodes(num_envs, cfg.episode_length, device)
         self._state: Dict[str, Tensor] = {}
-        self._is_partial = torch.zeros(num_envs, dtype=torch.bool, device=device)
-        self._late: Optional[Tensor] = None
 
     @property
     def time_limit(self) -> int:
@@ -76,25 +73,21 @@ class Probe:
 
     def start_late(self, elapsed: Tensor) -> None:
         """Let the next `reset` begin episodes whose clocks show `elapsed` [N] int64."""
-        self._late = elapsed.to(self.device, copy=True)
+        self.episodes.start_late(elapsed)
 
     def reset(self) -> Tensor:
         """Begin a new episode everywhere and return the observation [N, O]."""
-        self._elapsed = torch.zeros_like(self._elapsed) if self._late is None else self._late
-        self._is_partial, self._late = self._elapsed > 0, None
-        self._score = torch.zeros_like(self._score)
+        self.episodes.begin()
         self._state = self._begin()
         return self._observe()
 
     def step(self, action: Tensor) -> Step:
         """Apply `action` [N, A] for one control step."""
         reward, gained = self._reward(action.clamp(-1.0, 1.0))
-        self._elapsed = self._elapsed + 1
-        self._score = self._score + gained
-        done = self._elapsed >= self.episode_length
-        metrics = dict.fromkeys(self.metric_names, self._score)
+        done = self.episodes.count(gained)
+        metrics = dict.fromkeys(self.metric_names, self.episodes.returns)
         final_observation, final_state = self._observe(), self._reveal()
-        is_partial, spread = self._is_partial, clock_spread(self._elapsed, self.episode_length)
+        is_partial, spread = self.episodes.is_partial, self.episodes.spread()
         self._restart(done)
         never = torch.zeros_like(done)
         return Step(
@@ -113,18 +106,14 @@ class Probe:
     def state_dict(self) -> Dict[str, Any]:
         """Return everything that changes."""
         return {
-            "elapsed": self._elapsed.clone(),
-            "score": self._score.clone(),
-            "is_partial": self._is_partial.clone(),
+            **self.episodes.state_dict(),
             "state": {name: value.clone() for name, value in self._state.items()},
             "generator": self._generator.get_state(),
         }
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
-        self._elapsed = state["elapsed"].to(self.device, copy=True)
-        self._score = state["score"].to(self.device, copy=True)
-        self._is_partial = state["is_partial"].to(self.device, copy=True)
+        self.episodes.load_state_dict(state)
         self._state = {
             name: value.to(self.device, copy=True) for name, value in state["state"].items()
         }
@@ -139,9 +128,7 @@ class Probe:
         for name, value in self._state.items():
             mask = done.view(-1, *[1] * (value.dim() - 1))
             self._state[name] = torch.where(mask, fresh[name], value)
-        self._elapsed = torch.where(done, 0, self._elapsed)
-        self._score = torch.where(done, 0.0, self._score)
-        self._is_partial = self._is_partial & ~done
+        self.episodes.restart(done)
 
     def _signs(self) -> Tensor:
         """Draw -1 or 1 for every environment, [N]."""
@@ -187,10 +174,10 @@ class DiscountProbe(Probe):
     observes_clock = True
 
     def _observe(self) -> Tensor:
-        return (self._elapsed / self.episode_length).unsqueeze(-1)
+        return (self.episodes.elapsed / self.episode_length).unsqueeze(-1)
 
     def _reward(self, action: Tensor) -> Tuple[Tensor, Tensor]:
-        reward = (self._elapsed == self.episode_length - 1).float()
+        reward = (self.episodes.elapsed == self.episode_length - 1).float()
         return reward, reward
 
 
@@ -222,12 +209,12 @@ class MemoryProbe(Probe):
         return {"sign": self._signs()}
 
     def _observe(self) -> Tensor:
-        cue = self._state["sign"] * (self._elapsed == 0)
-        is_last = (self._elapsed == self.episode_length - 1).float()
+        cue = self._state["sign"] * (self.episodes.elapsed == 0)
+        is_last = (self.episodes.elapsed == self.episode_length - 1).float()
         return torch.stack([cue, is_last], dim=-1)
 
     def _reward(self, action: Tensor) -> Tuple[Tensor, Tensor]:
-        is_last = self._elapsed == self.episode_length - 1
+        is_last = self.episodes.elapsed == self.episode_length - 1
         reward = action[:, 0] * self._state["sign"] * is_last
         return reward, reward
 
@@ -275,7 +262,7 @@ class HiddenProbe(Probe):
         return {"sign": self._signs()}
 
     def _observe(self) -> Tensor:
-        return (self._elapsed / self.episode_length).unsqueeze(-1)
+        return (self.episodes.elapsed / self.episode_length).unsqueeze(-1)
 
     def _reveal(self) -> Tensor:
         return torch.cat([self._state["sign"].unsqueeze(-1), self._observe()], dim=-1)

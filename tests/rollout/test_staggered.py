@@ -198,7 +198,8 @@ def test_clocks_are_the_same_for_all_algorithms(algo: str, tmp_path: Path):
     run(composed(*words, f"algo={algo}", f"run_dir={tmp_path / algo}", "max_iterations=1"), starts)
     expected = make_probe(ProbeCfg(episode_length=50), 40, CPU, seed=0)
     stagger(expected, 1, seed=_seed())
-    assert expected._late is not None and torch.equal(starts.clocks[0], expected._late)
+    late = expected.episodes._late
+    assert late is not None and torch.equal(starts.clocks[0], late)
 
 
 def _seed() -> int:

@@ -204,8 +204,8 @@ def stagger(env: Any) -> None:
         return
     num_envs, limit = env.spec.num_envs, env.cfg.episode_length
     ages = torch.arange(num_envs, device=env.device) * limit // num_envs
-    if hasattr(env, "elapsed"):
-        env.elapsed = ages
+    if hasattr(env, "episodes"):
+        env.episodes.elapsed = ages
     else:
         env.episode = replace(env.episode, progress=ages.to(env.episode.progress.dtype))
 

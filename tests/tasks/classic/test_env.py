@@ -106,7 +106,7 @@ def test_late_episode_is_partial_to_its_end_and_over_earlier():
     # Elapsed 1, 6, 7 of 7 after the first step.
     spread = torch.tensor([1.0, 6.0, 7.0]).div(7.0).std(correction=0)
     assert float(steps[0].scalars["clock_spread"]) == pytest.approx(float(spread))
-    assert not env.reset().isnan().any() and not env.elapsed.any()
+    assert not env.reset().isnan().any() and not env.episodes.elapsed.any()
 
 
 @pytest.mark.parametrize("task", NAMES)
@@ -179,7 +179,7 @@ def test_environments_do_not_know_each_other(task: str):
     state = env.state.clone()
     order = torch.randperm(6, generator=torch.Generator().manual_seed(0))
     whole = env.step(action)
-    env.state, env.elapsed[:] = state[:, order], 0
+    env.state, env.episodes.elapsed[:] = state[:, order], 0
     shuffled = env.step(action[order])
     assert torch.equal(shuffled.final_observation, whole.final_observation[order])
     assert torch.equal(shuffled.reward, whole.reward[order])
@@ -218,7 +218,10 @@ def test_delayed_action_acts_later_and_never_in_the_next_episode():
     # Two idle actions come first; what is pending at the end of an episode is dropped.
     effective = [0.0, 0.0, 0.5, -0.7, 0.0, 0.0, 0.8, 0.1]
     for late, now in zip(chosen, effective):
-        undelayed.state, undelayed.elapsed = env.state.clone(), env.elapsed.clone()
+        undelayed.state, undelayed.episodes.elapsed = (
+            env.state.clone(),
+            env.episodes.elapsed.clone(),
+        )
         step, expected = env.step(torch.tensor([[late]])), undelayed.step(torch.tensor([[now]]))
         assert torch.equal(step.final_observation, expected.final_observation)
         assert torch.equal(step.reward, expected.reward)
@@ -257,7 +260,7 @@ def test_cuda_steps_as_the_cpu_and_without_waiting(task: str):
     action = random_actions(here, 1)[0]
     expected, on_device = here.step(action), action.to("cuda")
     there.step(on_device)  # loads kernels
-    there.state, there.elapsed[:] = make(task, num_envs=64).state.to("cuda"), 0
+    there.state, there.episodes.elapsed[:] = make(task, num_envs=64).state.to("cuda"), 0
     torch.cuda.set_sync_debug_mode("error")
     try:
         step = there.step(on_device)

@@ -88,7 +88,7 @@ def test_only_episodes_that_ended_begin_anew():
     steps = [env.step(a) for a in actions(2, 3)]
     assert steps[1].truncated.tolist() == [False, True, False]
     assert steps[1].is_partial.tolist() == [False, True, False]
-    assert env.elapsed.tolist() == [2, 0, 2]
+    assert env.episodes.elapsed.tolist() == [2, 0, 2]
     changed = (steps[1].observation != steps[1].final_observation).any(1)
     assert changed.tolist() == [False, True, False]
 
