@@ -9,7 +9,7 @@ import torch
 
 from epo.config import Config
 from epo.memory import binary, free_bytes, peak_resident_bytes, resident_bytes
-from epo.record.progress import short
+from epo.record.progress import clock, short
 from epo.runner.budget import buffers
 from epo.runner.loop import Loop
 from epo.terminal import say
@@ -81,6 +81,12 @@ def hours(fps: float, cfg: Config) -> float:
     return (cfg.max_frames or UNLIMITED_FRAMES) / fps / 3600.0
 
 
+def duration(fps: float, cfg: Config) -> str:
+    """Write `hours`: as h:mm:ss if it is less than one."""
+    found = hours(fps, cfg)
+    return f"{found:.3g} h" if found >= 1.0 else clock(3600.0 * found)
+
+
 def goal(cfg: Config) -> str:
     """Name the frames that `hours` counts to."""
     return f"max_frames={short(cfg.max_frames)}" if cfg.max_frames else "1 G frames (no max_frames)"
@@ -117,7 +123,7 @@ class Forecast:
         meter, cfg = self._meter, loop.cfg
         room = meter.fitting_envs(cfg, fixed_bytes(buffers(loop)))
         return (
-            f"plan: {short(fps)} frames/s, {hours(fps, cfg):.3g} h to {goal(cfg)}; "
+            f"plan: {short(fps)} frames/s, {duration(fps, cfg)} to {goal(cfg)}; "
             f"simulator {binary(meter.simulator_bytes)}, learner {binary(meter.learner_bytes)} on "
             f"{meter.device}, where num_envs={room} would fit"
         )

@@ -39,6 +39,11 @@ def test_run_says_once_what_it_will_take(capsys):
     assert found is not None and int(found[1]) % 4 == 0
 
 
+def test_less_than_an_hour_is_told_in_minutes_and_seconds(capsys):
+    printed = seen([0.0, 20.0], capsys, max_frames=7_500)
+    assert printed.startswith("plan: 50 frames/s, 0:02:30 to max_frames=7.50 k; ")
+
+
 def test_run_without_a_limit_is_told_the_time_of_many_frames(capsys):
     assert "h to 1 G frames (no max_frames); " in seen([0.0, 11.0], capsys, max_frames=None)
 

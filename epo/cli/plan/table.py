@@ -11,7 +11,7 @@ from epo.cli.plan.probe import Plan
 from epo.config import Config
 from epo.memory import binary
 from epo.record.progress import short
-from epo.runner.forecast import SHARE_AT_MOST, goal, hours
+from epo.runner.forecast import SHARE_AT_MOST, duration, goal, hours
 
 NUM_BUFFERS = 12
 """Rows of the largest buffers; the others are one row."""
@@ -39,7 +39,7 @@ def show(plan: Plan, cfg: Config) -> None:
         "memory": f"simulator {binary(plan.simulator_bytes)}, learner at its peak "
         f"{binary(plan.learner_bytes)}, process {binary(plan.process_bytes)}",
         "speed": f"{short(plan.fps)} frames/s over {plan.num_iterations} iterations ({shares})",
-        "time": f"{hours(plan.fps, cfg):.3g} h to {goal(cfg)}",
+        "time": f"{duration(plan.fps, cfg)} to {goal(cfg)}",
         "room": f"num_envs={plan.fitting_envs} would fit into {free} that are free on {cfg.device} "
         f"({envs} now)",
     }
