@@ -27,6 +27,7 @@ from epo.learner.optim import (
 )
 from epo.learner.parts import make_hooks
 from epo.learner.penalty import make_penalty
+from epo.learner.signals import share_of_sums
 from epo.learner.skipping import Skipping
 from epo.models.actor_critic import ActorCritic
 from epo.population.fitness import EpisodeReturns
@@ -224,13 +225,14 @@ class PPO:
         """Value those of the drawn sequences [S'] that are here as their learners' [S']."""
         env_ids, agent = self.deal.keep(env_ids, agent)
         extra = relabel(rollout, self.model, env_ids, agent, self.aggregation, self.cfg.gamma)
-        # Effective share of the samples under importance weights m: (sum m)^2 / (n sum m^2).
-        m = extra.importance
-        means.add("importance/mean", m)
-        parts = torch.stack([m.sum(), m.square().sum(), m.new_full((), m.numel())])
-        total, square, num = self.ranks.sum(parts).unbind()
-        means.add("importance/ess", total.square() / (num * square))
         log_std = rollout.log_std[rollout.agent[env_ids]]
+        means.add("importance/mean", extra.importance)
+        # In float64, since the square of a small weight underflows.
+        m = extra.importance.double()
+        parts = torch.stack([m.sum(), m.square().sum(), m.new_full((), m.numel())])
+        means.add(
+            "importance/ess", share_of_sums(*self.ranks.sum(parts).unbind()).to(log_std.dtype)
+        )
         behaviour = (rollout.mean[:, env_ids], log_std)
         learner = (extra.old_mean, extra.old_log_std)
         means.add("importance/kl", self.model.distribution.exact_kl(*behaviour, *learner))

@@ -105,16 +105,23 @@ def effective_share(weight: Tensor, block: Tensor, num_blocks: int) -> Tensor:
         num_blocks: B.
 
     Returns:
-        [B] (sum w)^2 / (n sum w^2), 1 for equal weights, 1 / n if one counts alone; NaN for
-        blocks without samples.
+        [B] 1 for equal weights, 1 / n if one counts alone; NaN for blocks without samples.
     """
 
     def per_block(value: Tensor) -> Tensor:
         return value.new_zeros(num_blocks).index_add(0, block, value.sum(0))
 
     weight = weight.double()
-    total, square = per_block(weight), per_block(weight.square())
-    return total.square() / (per_block(torch.ones_like(weight)) * square)
+    num = per_block(torch.ones_like(weight))
+    return share_of_sums(per_block(weight), per_block(weight.square()), num)
+
+
+def share_of_sums(total: Tensor, square: Tensor, num: Tensor) -> Tensor:
+    """Return (sum w)^2 / (n sum w^2), the effective share of n samples of weights w.
+
+    It is 0 where every weight is 0: between policies that lie far apart they underflow.
+    """
+    return torch.where(square > 0.0, total.square() / (num * square), 0.0 / num)
 
 
 def smallest(values: Tensor) -> Tensor:

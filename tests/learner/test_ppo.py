@@ -288,6 +288,19 @@ def test_effective_sample_share_by_hand():
     assert found["importance/ess"].item() == pytest.approx(0.8, rel=1e-5)
 
 
+@pytest.mark.parametrize("distance", [60.0, 200.0])
+def test_followers_far_from_the_leader_leave_finite_metrics(distance: float):
+    run = small_run(small_cfg(), num_agents=2)
+    rollout = run.collector.collect()
+    rollout.log_prob += distance  # as if the followers acted where the leader never would
+    means = MetricMeans()
+    run.learner._relabel(rollout, *run.learner.draw_sources(), means)
+    found = means.read()
+    assert all(value.isfinite() for value in found.values())
+    # e^-60 is a weight, e^-200 none in float32.
+    assert (found["importance/ess"] > 0.0) == (distance < 100.0)
+
+
 @pytest.mark.parametrize("num_agents", [1, 4])
 def test_sapg_without_copies_equals_ppo_bit_for_bit(num_agents):
     """One agent has none to learn from; more agents have none at ratio 0."""

@@ -83,7 +83,13 @@ def test_nothing_counted_is_no_number():
 
 @pytest.mark.parametrize(
     ("weights", "share"),
-    [([2.0, 2.0, 2.0, 2.0], 1.0), ([0.0, 7.0, 0.0, 0.0], 0.25), ([1.0, 1.0, 3.0, 3.0], 0.8)],
+    [
+        ([2.0, 2.0, 2.0, 2.0], 1.0),
+        ([0.0, 7.0, 0.0, 0.0], 0.25),
+        ([1.0, 1.0, 3.0, 3.0], 0.8),
+        ([1e-30, 1e-30, 3e-30, 3e-30], 0.8),  # whose squares underflow in float32
+        ([0.0, 0.0, 0.0, 0.0], 0.0),
+    ],
 )
 def test_effective_share_of_a_block(weights, share):
     weight = torch.tensor(weights).view(2, 2)  # [T, S]
