@@ -42,6 +42,8 @@ ALLEGRO_KUKA: Mapping[str, Range] = {
     "task.reward.success": ANY,
     "task.reward.arm_penalty": ANY,
     "task.reward.hand_penalty": ANY,
+    "task.reward.hold": ANY,
+    "task.goal_extent": UNIT,
     "task.curriculum.initial_tolerance_m": POSITIVE,
     "task.curriculum.target_tolerance_m": POSITIVE,
     "task.curriculum.factor": UNIT,

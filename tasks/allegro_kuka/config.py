@@ -39,6 +39,8 @@ class RewardCfg:
     """Per rad/s of absolute arm joint speed, each step (0 in the two-arm tasks)."""
     hand_penalty: float = 0.0003
     """Per rad/s of absolute finger joint speed, each step (0 in the two-arm tasks)."""
+    hold: float = 0.0
+    """Each step that the object is held: in the air and moving with a hand (ours)."""
 
 
 @dataclass
@@ -88,9 +90,9 @@ class ResetCfg:
     joint_velocity: float = 0.5
     """Half range of the joint speeds, rad/s ([U] `resetDofVelRandomInterval`)."""
     at_object: bool = False
-    """True: begin with the open hand around the object, which stands on the table (ours; one arm,
-    boxes of 5 cm height, `object_xy_m` of 0.01: finding this posture is what takes most frames).
-    `object_z_m`, `arm` and `hand` then have no effect."""
+    """True: begin with the open hand around the object, which stands on the table (ours; boxes of
+    5 cm height, `object_xy_m` of 0.01: finding this posture is what takes most frames). Of two arms
+    the one on the object's side has it. `object_z_m`, `arm` and `hand` then have no effect."""
 
 
 @dataclass
@@ -167,6 +169,14 @@ class AllegroKukaCfg:
     """Control steps near the goal that make a success ([U] `successSteps`: regrasping 30)."""
     max_successes: int = 50
     """Successes that end the episode ([U] `maxConsecutiveSuccesses`)."""
+    success_in_hand: bool = False
+    """True: count only steps near the goal in which a hand holds the object (ours). Without it an
+    object that flies past, or a goal close to the table, can count."""
+    replace_object: bool = True
+    """Regrasping and throw put the object back after a success, as the original. False: it stays
+    where it is and only the goal moves (ours)."""
+    goal_extent: float = 1.0
+    """Share of the published goal volume, around its centre, that goals are drawn from (ours)."""
     keypoint_scale: float = 1.5
     """Keypoints sit at the box corners times this ([U] `keypointScale`)."""
     arm_action: str = "delta"
@@ -174,7 +184,8 @@ class AllegroKukaCfg:
     arm_speed: float = 10.0
     """Speed of the arm target at action 1 under `delta`, rad/s ([U] `dofSpeedScale`)."""
     max_hand_distance_m: float = float("inf")
-    """Fingertip-object distance beyond which the episode ends (1.5 in one-arm reorientation)."""
+    """Distance from the object's centre to the farthest fingertip of the nearest hand beyond which
+    the episode ends (1.5 in one-arm reorientation)."""
     consecutive_hold: bool = False
     """True: steps near the goal must be consecutive. The original only adds them up."""
     clamp_reset_joints: bool = True
@@ -224,6 +235,9 @@ def check(cfg: AllegroKukaCfg) -> None:
             refuse(f"task.{name}", getattr(cfg, name), "use a positive number")
     if cfg.subtask == "throw" and cfg.num_arms != 1:
         refuse("task.subtask", "throw", "two arms have no throw task; use task.num_arms=1")
+    if cfg.subtask == "throw" and cfg.success_in_hand:
+        way_out = "a thrown object is in no hand; use false, with task.max_hand_distance_m=inf"
+        refuse("task.success_in_hand", True, way_out)
     if cfg.wall != "none" and cfg.num_arms != 2:
         refuse("task.wall", cfg.wall, "walls stand between two arms; use task.num_arms=2")
     if cfg.observe_wall and cfg.wall != "partition":
@@ -254,8 +268,8 @@ def _check_components(cfg: AllegroKukaCfg) -> None:
         )
     if not 0 < force.decay <= 1:
         refuse("task.force.decay", force.decay, "use a value in (0, 1]")
-    if cfg.reset.at_object and cfg.num_arms != 1:
-        refuse("task.reset.at_object", True, "use it with task.num_arms=1, or set it to false")
+    if not 0 <= cfg.goal_extent <= 1:
+        refuse("task.goal_extent", cfg.goal_extent, "use a share in [0, 1]")
     for name in ("arm", "hand"):
         if not 0 <= getattr(cfg.reset, name) <= 1:
             refuse(f"task.reset.{name}", getattr(cfg.reset, name), "use a share in [0, 1]")

@@ -109,8 +109,13 @@ class RandomDraws:
         u = self._uniform(7, rows)
         noise = self.cfg.reset
         if noise.at_object:
-            half_size = self.half_size[rows]
-            return resets.pose_at_hand(2.0 * u[:, :2] - 1.0, half_size, noise.object_xy_m)
+            return resets.pose_at_hand(
+                2.0 * u[:, :2] - 1.0,
+                _side(u[:, 6]),
+                self.half_size[rows],
+                noise.object_xy_m,
+                self.cfg.num_arms,
+            )
         position = resets.object_position(
             2.0 * u[:, :3] - 1.0,
             _side(u[:, 6]),
@@ -125,8 +130,9 @@ class RandomDraws:
 
     def goal_pose(self, rows: Rows) -> Tensor:
         """Draw goals: [M, 7] m, wxyz."""
-        u = self._uniform(7, rows)
-        return goals.goal_pose(u[:, :6], _side(u[:, 6]), self.cfg.num_arms, self.cfg.subtask)
+        u, cfg = self._uniform(7, rows), self.cfg
+        u[:, :3] = 0.5 + cfg.goal_extent * (u[:, :3] - 0.5)
+        return goals.goal_pose(u[:, :6], _side(u[:, 6]), cfg.num_arms, cfg.subtask)
 
     def force(self, probability: Tensor) -> Tuple[Tensor, Tensor]:
         """Draw which objects are hit [N] bool and standard normal forces [N, 3]."""

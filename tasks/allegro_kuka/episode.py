@@ -19,6 +19,8 @@ class Episode:
 
     Attributes:
         progress: [N] int64 control steps since the episode began or the last success.
+        steps: [N] int64 control steps since the episode began.
+        held_steps: [N] int64 of these with the object in a hand.
         successes: [N] goals reached.
         near_steps: [N] int64 control steps near the present goal.
         lifted: [N] bool, the object was lifted since it was placed.
@@ -30,6 +32,8 @@ class Episode:
     """
 
     progress: Tensor
+    steps: Tensor
+    held_steps: Tensor
     successes: Tensor
     near_steps: Tensor
     lifted: Tensor
@@ -47,6 +51,8 @@ def begin(num_envs: int, num_fingertips: int, device: torch.device) -> Episode:
     zero = torch.zeros(num_envs, device=device)
     return Episode(
         progress=count,
+        steps=count,
+        held_steps=count,
         successes=zero,
         near_steps=count,
         lifted=never,
@@ -95,6 +101,8 @@ def restart(episode: Episode, ended: Tensor, new_goal: Tensor, placed: Tensor) -
     """
     return Episode(
         progress=episode.progress.masked_fill(ended, 0),
+        steps=episode.steps.masked_fill(ended, 0),
+        held_steps=episode.held_steps.masked_fill(ended, 0),
         successes=episode.successes.masked_fill(ended, 0.0),
         near_steps=episode.near_steps.masked_fill(new_goal, 0),
         lifted=episode.lifted & ~placed,

@@ -25,6 +25,8 @@ AT_OBJECT_NOISE_RAD = 0.03
 """Half range of every joint around the posture at the object, rad (ours)."""
 SPAWN_SIDE_M = {1: 0.0, 2: 0.35}
 """Shift of the nominal spawn to either side along x, m, by number of arms."""
+AT_OBJECT_SIDE_M = {1: 0.0, 2: 0.3}
+"""The same for objects under an open hand: 0.8 m from the base of the arm (ours)."""
 
 
 def default_posture(num_arms: int, device: torch.device) -> Tensor:
@@ -34,25 +36,29 @@ def default_posture(num_arms: int, device: torch.device) -> Tensor:
 
 
 def posture_at_object(u: Tensor) -> Tensor:
-    """Return joint positions [N, 23], rad, of an open hand around the object of one arm.
+    """Return joint positions [N, 23 A], rad, of open hands at `AT_OBJECT_SIDE_M` on the table.
 
     Args:
-        u: [N, 23] uniform in [0, 1).
+        u: [N, 23 A] uniform in [0, 1).
     """
-    posture = u.new_tensor(AT_OBJECT_ARM + AT_OBJECT_HAND)
+    num_arms = u.shape[1] // len(AT_OBJECT_ARM + AT_OBJECT_HAND)
+    posture = u.new_tensor((AT_OBJECT_ARM + AT_OBJECT_HAND) * num_arms)
     return posture + AT_OBJECT_NOISE_RAD * (2.0 * u - 1.0)
 
 
-def pose_at_hand(u: Tensor, half_size: Tensor, xy_m: float) -> Tensor:
-    """Return poses [N, 7] (m, wxyz) of objects that stand upright in the middle of the table.
+def pose_at_hand(u: Tensor, side: Tensor, half_size: Tensor, xy_m: float, num_arms: int) -> Tensor:
+    """Return poses [N, 7] (m, wxyz) of objects that stand upright under an open hand.
 
     Args:
         u: [N, 2] uniform in (-1, 1).
+        side: [N] -1 or 1, the side along x; without effect with one arm.
         half_size: [N, 3] half edges, m.
         xy_m: half range in x and y, m.
+        num_arms: 1 or 2.
     """
     pose = half_size.new_zeros(len(half_size), 7)
     pose[:, :2] = xy_m * u
+    pose[:, 0] += AT_OBJECT_SIDE_M[num_arms] * side
     pose[:, 2] = TABLE_TOP_M + half_size[:, 2]
     pose[:, 3] = 1.0
     return pose

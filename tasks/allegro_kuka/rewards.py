@@ -21,6 +21,7 @@ TERMS = (
     "success",
     "arm_penalty",
     "hand_penalty",
+    "hold",
 )
 """Rows of `Score.terms`."""
 _LIFT_ORIGIN_M = 0.58
@@ -53,6 +54,7 @@ def score(
     tolerance: Tensor,
     valid: Tensor,
     lift_threshold: Tensor,
+    held: Tensor,
 ) -> Score:
     """Reward one control step and keep the books.
 
@@ -65,6 +67,7 @@ def score(
         tolerance: [N] float64 present tolerance, m.
         valid: [N] bool, worlds whose physics can be trusted; the others earn nothing.
         lift_threshold: [N] height above 0.58 m that counts as lifted, m.
+        held: [N] bool, a hand holds the object.
 
     Source: IsaacGymEnvs `allegro_kuka_base.py`, compute_kuka_reward and the rewards it calls.
     """
@@ -78,7 +81,8 @@ def score(
         fingertip = fingertip * ~lifted
     distance = geometry.keypoint_distance
     keypoint, closest_keypoint = approach(episode.closest_keypoint, distance, _MAX_KEYPOINT_STEP_M)
-    near = _is_near(cfg, geometry, tolerance) & valid
+    held = held & valid
+    near = _is_near(cfg, geometry, tolerance) & (held if cfg.success_in_hand else valid)
     near_steps = hold(episode.near_steps, near, cfg.consecutive_hold)
     success = near & (near_steps >= cfg.success_hold_steps)
     arm_speed, hand_speed = joint_speeds(joint_vel)
@@ -91,6 +95,7 @@ def score(
             near * (reward.success / cfg.success_hold_steps),
             arm_speed * -reward.arm_penalty,
             hand_speed * -reward.hand_penalty,
+            held * reward.hold,
         )
     ).masked_fill(~valid, 0.0)
     after = replace(
@@ -98,6 +103,7 @@ def score(
         progress=episode.progress.masked_fill(success, 0),
         successes=episode.successes + success,
         near_steps=near_steps,
+        held_steps=episode.held_steps + held,
         lifted=lifted,
         was_lifted=episode.was_lifted | (lifted & valid),
         closest_keypoint=closest_keypoint,

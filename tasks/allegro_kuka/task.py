@@ -24,6 +24,7 @@ from tasks.allegro_kuka.geometry import (
     rotate,
     site_points,
 )
+from tasks.allegro_kuka.holding import is_held
 from tasks.allegro_kuka.randomization import Disturbances
 from tasks.allegro_kuka.simulator import Simulator
 from tasks.clock import clock_spread
@@ -33,11 +34,11 @@ FLOOR_M = 0.1
 LEVEL = "success_tolerance"
 """What the curriculum tightens, m."""
 METRICS = (
-    *("fitness", "successes", "lifted", "closest_keypoint_distance"),
+    *("fitness", "successes", "lifted", "held", "closest_keypoint_distance"),
     LEVEL,  # where every agent has a curriculum of its own
 )
 """Names of `Step.metrics`."""
-HEADLINE = ("successes", "lifted", LEVEL)
+HEADLINE = ("successes", "held", "lifted", LEVEL)
 """What tells best how these tasks go, see `EnvSpec.headline`."""
 NEVER = 2**62
 """Control steps that no evaluation reaches."""
@@ -96,6 +97,7 @@ class AllegroKuka:
         self.object_scale = object_scale
         self.spec = _spec(cfg, sim, engine)
         self._points = site_points(cfg.num_arms, self.device)
+        self._half_size = objects.half_size(object_scale) if half_size is None else half_size
         nominal = keypoint_points(cfg.subtask, objects.half_size(object_scale), cfg.keypoint_scale)
         self._keypoints = self._observed_keypoints = nominal
         if half_size is not None:
@@ -153,6 +155,7 @@ class AllegroKuka:
             self._tolerance(),
             ~self.sim.bad,
             self.reward_parameters["lift_threshold_m"],
+            is_held(state, geometry, self._half_size),
         )
         self.episode, self.terms = score.episode, score.terms
         reward = score.terms.sum(0)
@@ -269,14 +272,17 @@ class AllegroKuka:
         if self._across is not None:
             successes = self._across(successes)
         self.curriculum = curriculum.advance(self.curriculum, successes, self.cfg.curriculum)
-        return replace(self.episode, progress=self.episode.progress + 1)
+        books = self.episode
+        return replace(books, progress=books.progress + 1, steps=books.steps + 1)
 
     def _ends(self, fingertip_distance: Tensor) -> Tuple[Tensor, Tensor]:
         """Return which episodes are terminated [N] and which truncated [N]."""
+        # The farthest fingertip of the hand that is nearest: [A, 4, N] -> [N].
+        hand_distance = fingertip_distance.unflatten(0, (-1, 4)).amax(1).amin(0)
         terminated = (
             (self.sim.object_pose[:, 2] < FLOOR_M)
             | (self.episode.successes >= self.cfg.max_successes)
-            | (fingertip_distance.amax(0) > self.cfg.max_hand_distance_m)
+            | (hand_distance > self.cfg.max_hand_distance_m)
             | self.sim.bad
         )
         return terminated, (self.episode.progress >= self.time_limit) & ~terminated
@@ -288,6 +294,7 @@ class AllegroKuka:
             "fitness": curriculum.objective(successes, tolerance, self.cfg.curriculum),
             "successes": successes,
             "lifted": self.episode.was_lifted.float(),
+            "held": self.episode.held_steps / self.episode.steps.clamp(min=1),
             "closest_keypoint_distance": self.episode.closest_keypoint,
         }
         if self.curriculum.tolerance.numel() > 1:
@@ -324,11 +331,12 @@ class AllegroKuka:
     def restart(self, rows: Rows, ended: Tensor, success: Tensor) -> None:
         """Begin a new episode where `ended` [N], and a new goal there and where `success` [N].
 
-        Regrasping and throwing also put the object back for a new goal; the robot stays as it
-        is. `rows` are the only environments to look at.
+        Regrasping and throwing also put the object back for a new goal, unless `replace_object`
+        is off; the robot stays as it is. `rows` are the only environments to look at.
         """
         new_goal = ended | success
-        placed = ended if self.cfg.subtask == "reorientation" else new_goal
+        stays = self.cfg.subtask == "reorientation" or not self.cfg.replace_object
+        placed = ended if stays else new_goal
         start, sim = self.draws.start(rows), self.sim
         joint_pos, joint_vel = sim.joint_pos.clone(), sim.joint_vel.clone()
         object_pose = sim.object_pose.clone()

@@ -60,6 +60,7 @@ def test_task_file_composes_and_passes_the_check(name: str) -> None:
         ("force.min_probability=0.5", "max_probability = 0.1"),
         ("force.scale=-1", "task.force.scale=-1"),
         ("reset.hand=2.0", r"task.reset.hand=2.0 .*share in \[0, 1\]"),
+        ("goal_extent=1.5", r"task.goal_extent=1.5 .*share in \[0, 1\]"),
         ("wall=door", "task.wall='door'"),
         ("wall=hole", "task.wall=hole.*task.num_arms=2"),
     ],
@@ -67,6 +68,13 @@ def test_task_file_composes_and_passes_the_check(name: str) -> None:
 def test_check_names_setting_value_and_way_out(override: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check(task_cfg("AllegroKukaRegrasping", override), AutoCfg())
+
+
+def test_a_throw_cannot_succeed_in_the_hand() -> None:
+    with pytest.raises(
+        ValueError, match=r"task.success_in_hand=True.*use false, with task.max_hand"
+    ):
+        check(task_cfg("AllegroKukaThrow", "success_in_hand=true"), AutoCfg())
 
 
 def test_interface_of_an_environment_is_known_without_a_run() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Dict
 
 import numpy as np
@@ -10,7 +11,6 @@ import torch
 
 from tasks.allegro_kuka import rewards
 from tasks.allegro_kuka.curriculum import Curriculum
-from tasks.allegro_kuka.episode import Episode
 from tasks.allegro_kuka.task import AllegroKuka
 from tests.golden import golden
 from tests.tasks.allegro_kuka.doubles import GoldenDraws, GoldenSim, task_cfg
@@ -34,6 +34,7 @@ TERM_NAMES = {
     "success": "success_bonus",
     "arm_penalty": "arm_penalty",
     "hand_penalty": "hand_penalty",
+    "hold": "hold",  # ours: nothing in the original
 }
 
 
@@ -71,7 +72,8 @@ def build(name: str, data: Dict[str, np.ndarray]) -> AllegroKuka:
     env.targets, env.force = first["joint_targets"], first["object_force"]
     env.force_probability = torch.from_numpy(data["force_prob"][0])
     env.goal_pose = env.draws.goal_pose(slice(None))
-    env.episode = Episode(
+    env.episode = replace(
+        env.episode,
         progress=first["progress"],
         successes=first["successes"],
         near_steps=first["near_goal_steps"],

@@ -147,6 +147,40 @@ def test_start_at_the_object_has_the_open_hand_around_it() -> None:
     assert torch.all((env.sim.object_pose[:, 2] - height).abs() < 0.01)
 
 
+def test_with_two_arms_the_object_stands_under_the_hand_on_its_side() -> None:
+    pytest.importorskip("mujoco")
+    cfg = task_cfg(
+        "AllegroKukaTwoArmsReorientation",
+        "reset.at_object=true",
+        "reset.object_xy_m=0",
+        "objects.randomize_dimensions=false",
+    )
+    env: Any = registry.make(cfg, AutoCfg(), 16, torch.device("cpu"), 0)
+    env.reset()
+    object_pos = env.sim.object_pose[:, :3]
+    is_right = object_pos[:, 0] > 0
+    assert is_right.any() and not is_right.all()
+    torch.testing.assert_close(object_pos[:, 0].abs(), torch.full((16,), 0.3))
+    fingertips = env.sim.site_pos[:, 3:].view(16, 2, 4, 3)
+    near = fingertips[torch.arange(16), is_right.long()] - object_pos[:, None]
+    assert torch.all(near.norm(dim=-1) < 0.12)
+    # The thumb is on the side of the base, which stands outside.
+    outward = near[..., 0] * object_pos[:, :1].sign()
+    assert torch.all(outward[:, 3] > 0) and torch.all(outward[:, :3] < 0)
+
+
+@pytest.mark.parametrize("name", ["AllegroKukaRegrasping", "AllegroKukaTwoArmsRegrasping"])
+def test_goals_are_drawn_from_a_share_of_their_volume(name: str) -> None:
+    whole = draws_of(name=name.replace("AllegroKuka", "")).goal_pose(ALL)[:, :3]
+    part = draws_of("goal_extent=0.25", name=name.replace("AllegroKuka", "")).goal_pose(ALL)[:, :3]
+    sides = whole[:, 0].sign() if "Two" in name else torch.ones(len(whole))
+    for column in range(3):
+        for side in sides.unique():
+            one, other = (x[sides == side, column] for x in (whole, part))
+            middle = (one.max() + one.min()) / 2
+            torch.testing.assert_close(other - middle, 0.25 * (one - middle), atol=0.005, rtol=0)
+
+
 def test_draws_resume_from_their_state() -> None:
     draws = draws_of(num_envs=5)
     draws.start(ALL)

@@ -36,7 +36,7 @@ def test_lift_bonus_is_paid_once() -> None:
     env = still("AllegroKukaReorientation")
     env.sim.joint_vel.zero_()
     put_object(env, [0.0, 0.0, 0.74])
-    assert env.terms.shape == (7, 2)
+    assert env.terms.shape == (8, 2)
     first = idle(env)
     # Nothing moves: 300 and no other term.
     torch.testing.assert_close(first.reward, torch.tensor([300.0, 300.0]))
@@ -69,6 +69,27 @@ def test_success_moves_the_goal_and_regrasping_drops_the_object_anew() -> None:
         assert not (step.terminated | step.truncated).any()
         # The policy still sees the goal that was reached, as in the original.
         assert torch.equal(step.observation, step.final_observation)
+
+
+@pytest.mark.parametrize("name", ONE_ARM)
+def test_without_replacement_only_the_goal_moves_after_a_success(name: str) -> None:
+    env = still(name, "success_hold_steps=1", "replace_object=false")
+    at_goal(env)
+    before = env.sim.object_pose.clone()
+    goal = env.goal_pose.clone()
+    assert idle(env).metrics["successes"].tolist() == [1.0, 1.0]
+    assert (env.goal_pose[:, :3] != goal[:, :3]).any(dim=-1).all()
+    assert torch.equal(env.sim.object_pose, before)
+
+
+def test_an_episode_ends_where_the_nearest_of_two_hands_is_too_far() -> None:
+    env = still("AllegroKukaTwoArmsReorientation", "max_hand_distance_m=0.4", num_envs=3)
+    sites = env.sim.site_pos  # object, two palms, four fingertips of each arm
+    sites[:, 3:7] = sites[:, :1] + torch.tensor([0.0, 0.0, 2.0])
+    sites[:, 7:] = sites[:, :1]
+    sites[1, 10, 2] += 1.0  # one fingertip of the near hand in world 1
+    sites[2, 7:, 2] += 1.0
+    assert idle(env).terminated.tolist() == [False, True, True]
 
 
 def test_success_restarts_the_clock() -> None:
