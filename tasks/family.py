@@ -100,6 +100,11 @@ class Family(Protocol):
         """Return the time limit of an episode, control steps; None: there is none, or unknown."""
         return getattr(cfg, "episode_length", None)
 
+    def longest_episode(self, cfg: Any) -> Optional[int]:
+        """Return the most control steps of an episode, more than its time limit where that begins
+        again on the way, as after a success; None: there is no limit, or it is unknown."""
+        return self.episode_length(cfg)
+
     def devices(self, cfg: Any, engine_cfg: Any) -> Tuple[str, ...]:
         """Return the kinds of device that a task runs on, the preferred one first."""
         return ("cuda", "cpu")

@@ -262,6 +262,11 @@ def episode_length(cfg: Config) -> Optional[int]:
     return registry.of(cfg.task).episode_length(cfg.task)
 
 
+def longest_episode(cfg: Config) -> Optional[int]:
+    """Return the most control steps of an episode, successes included; None: without end."""
+    return registry.of(cfg.task).longest_episode(cfg.task)
+
+
 def readiness_checks() -> List[ReadinessCheck]:
     """List what tells whether engines and families of tasks would work here."""
     from tasks.readiness import CHECKS

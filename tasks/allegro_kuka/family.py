@@ -59,6 +59,10 @@ class AllegroKukaFamily(Family):
         can_be_set = engine(engine_cfg).can_set_clock
         return Clock(cfg.episode_length - 1, True, True) if can_be_set else None
 
+    def longest_episode(self, cfg: AllegroKukaCfg) -> int:
+        """Return the steps of all successes: each gives the time for another goal."""
+        return cfg.max_successes * cfg.episode_length
+
     def devices(self, cfg: AllegroKukaCfg, engine_cfg: Any) -> Tuple[str, ...]:
         """Return the kinds of device of the engine."""
         return engines.devices(engine_cfg)

@@ -60,6 +60,15 @@ def test_episode_length_is_the_tasks():
     assert episode_length("task=ProbeReach") == 50
 
 
+def test_every_success_makes_an_episode_longer():
+    def longest(*settings: str) -> Optional[int]:
+        task = composed(*settings).task
+        return registry.of(task).longest_episode(task)
+
+    assert longest("task.episode_length=300", "task.max_successes=7") == 2100
+    assert longest("task=ProbeReach") == 50
+
+
 @pytest.mark.parametrize(
     ("settings", "steps"),
     [

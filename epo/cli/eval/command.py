@@ -94,7 +94,7 @@ def evaluate(saved: SavedRun, options: Options, cfg: Config, mode: str) -> List[
     agents = shown_agents(options.agents, population, name="agents", most=population)
     worlds = num_worlds(options, len(agents))
     per_world = math.ceil(options.episodes / worlds)
-    limit = environment.episode_length(cfg) or UNLIMITED_STEPS
+    limit = environment.longest_episode(cfg) or UNLIMITED_STEPS
     max_steps = options.max_steps or 2 * per_world * limit
     cfg = replace(cfg, num_agents=len(agents), num_envs=worlds * len(agents))
     with closing(environment.make_env(cfg)) as env:

@@ -21,7 +21,7 @@ USAGE = """usage: python -m epo eval RUN [agents=leader] [episodes=100] [name=va
   seed         of the episodes; default 10000 more than the training seed
   num_worlds   worlds of each agent; default one for each episode, at most 1024 in all
   max_steps    control steps after which episodes that have not ended are given up; default
-               twice the time limit of all episodes of a world
+               twice the longest that all episodes of a world can last
   level        of a task with a curriculum, such as the success tolerance of AllegroKuka tasks, m,
                held from start to end; default the target of the curriculum
   out          JSON file to write; default eval_<checkpoint>.json in the run folder
