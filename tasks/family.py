@@ -101,8 +101,10 @@ class Family(Protocol):
         return getattr(cfg, "episode_length", None)
 
     def longest_episode(self, cfg: Any) -> Optional[int]:
-        """Return the most control steps of an episode, more than its time limit where that begins
-        again on the way, as after a success; None: there is no limit, or it is unknown."""
+        """Return the most control steps of an episode; None: there is no limit, or it is unknown.
+
+        They are more than its time limit where that begins again on the way, as after a success.
+        """
         return self.episode_length(cfg)
 
     def devices(self, cfg: Any, engine_cfg: Any) -> Tuple[str, ...]:
