@@ -34,7 +34,8 @@ class RewardCfg:
     keypoint: float = 200.0
     """Per metre that the farthest keypoint comes closer to its goal than ever, while lifted."""
     success: float = 1000.0
-    """Split evenly over the `success_hold_steps` steps near the goal."""
+    """Split evenly over the `success_hold_steps` steps near the goal; under `consecutive_hold` only
+    steps of a hold that is longer than any before are paid."""
     arm_penalty: float = 0.003
     """Per rad/s of absolute arm joint speed, each step (0 in the two-arm tasks)."""
     hand_penalty: float = 0.0003

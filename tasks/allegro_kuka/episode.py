@@ -23,6 +23,7 @@ class Episode:
         held_steps: [N] int64 of these with the object in a hand.
         successes: [N] goals reached.
         near_steps: [N] int64 control steps near the present goal.
+        most_near_steps: [N] int64 the most that they were, what is paid already.
         lifted: [N] bool, the object was lifted since it was placed.
         was_lifted: [N] bool, it was lifted at any time of the episode.
         closest_keypoint: [N] least keypoint distance to the present goal, m; -1 = unset.
@@ -36,6 +37,7 @@ class Episode:
     held_steps: Tensor
     successes: Tensor
     near_steps: Tensor
+    most_near_steps: Tensor
     lifted: Tensor
     was_lifted: Tensor
     closest_keypoint: Tensor
@@ -55,6 +57,7 @@ def begin(num_envs: int, num_fingertips: int, device: torch.device) -> Episode:
         held_steps=count,
         successes=zero,
         near_steps=count,
+        most_near_steps=count,
         lifted=never,
         was_lifted=never,
         closest_keypoint=torch.full((num_envs,), UNSET, device=device),
@@ -105,6 +108,7 @@ def restart(episode: Episode, ended: Tensor, new_goal: Tensor, placed: Tensor) -
         held_steps=episode.held_steps.masked_fill(ended, 0),
         successes=episode.successes.masked_fill(ended, 0.0),
         near_steps=episode.near_steps.masked_fill(new_goal, 0),
+        most_near_steps=episode.most_near_steps.masked_fill(new_goal, 0),
         lifted=episode.lifted & ~placed,
         was_lifted=episode.was_lifted & ~ended,
         closest_keypoint=episode.closest_keypoint.masked_fill(new_goal, UNSET),

@@ -84,6 +84,9 @@ def score(
     held = held & valid
     near = _is_near(cfg, geometry, tolerance) & (held if cfg.success_in_hand else valid)
     near_steps = hold(episode.near_steps, near, cfg.consecutive_hold)
+    # Steps that only repeat a hold that was broken earn nothing: a goal is worth its success alone.
+    most_near_steps = torch.maximum(episode.most_near_steps, near_steps)
+    new_near_steps = most_near_steps - episode.most_near_steps
     success = near & (near_steps >= cfg.success_hold_steps)
     arm_speed, hand_speed = joint_speeds(joint_vel)
     terms = torch.stack(
@@ -92,7 +95,7 @@ def score(
             lift * reward.lifting,
             bonus * reward.lift_bonus,
             keypoint * lifted * reward.keypoint,
-            near * (reward.success / cfg.success_hold_steps),
+            new_near_steps * (reward.success / cfg.success_hold_steps),
             arm_speed * -reward.arm_penalty,
             hand_speed * -reward.hand_penalty,
             held * reward.hold,
@@ -103,6 +106,7 @@ def score(
         progress=episode.progress.masked_fill(success, 0),
         successes=episode.successes + success,
         near_steps=near_steps,
+        most_near_steps=most_near_steps,
         held_steps=episode.held_steps + held,
         lifted=lifted,
         was_lifted=episode.was_lifted | (lifted & valid),

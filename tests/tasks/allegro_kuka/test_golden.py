@@ -77,6 +77,7 @@ def build(name: str, data: Dict[str, np.ndarray]) -> AllegroKuka:
         progress=first["progress"],
         successes=first["successes"],
         near_steps=first["near_goal_steps"],
+        most_near_steps=first["near_goal_steps"],
         lifted=first["lifted"],
         was_lifted=first["lifted"],
         closest_keypoint=first["closest_keypoint_max_dist"],

@@ -56,6 +56,26 @@ def test_holding_at_the_goal_for_30_steps_pays_1000_and_one_success() -> None:
     assert env.episode.progress.tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("consecutive", ["true", "false"])
+def test_a_hold_that_is_broken_again_and_again_earns_no_more_than_a_success(
+    consecutive: str,
+) -> None:
+    env = still("AllegroKukaRegrasping", "success_hold_steps=5", f"consecutive_hold={consecutive}")
+    paid, successes = torch.zeros(2), []
+    for is_near in [*(4 * [True] + [False]) * 3, *5 * [True]]:
+        if is_near:
+            at_goal(env)
+        else:
+            put_object(env, [0.0, 0.0, 3.0])
+        step = idle(env)
+        if not successes or successes[-1] == 0.0:
+            paid += env.terms[4]
+            successes.append(step.metrics["successes"][0].item())
+    torch.testing.assert_close(paid, torch.tensor([1000.0, 1000.0]))
+    # 4 near, 1 away, three times, and 5 in a row; added up, the fifth is the sixth step.
+    assert len(successes) == (20 if consecutive == "true" else 6)
+
+
 def test_success_moves_the_goal_and_regrasping_drops_the_object_anew() -> None:
     for name, drops in zip(ONE_ARM, (True, False, True), strict=True):
         env = still(name, "success_hold_steps=1")
