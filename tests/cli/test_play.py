@@ -85,7 +85,7 @@ def test_video_shows_a_world_of_every_agent(run: Path, capsys: pytest.CaptureFix
         # The episode ended once, and 3 steps of the next one are over.
         assert f"{line}" in printed
     rows = [line.split() for line in printed.splitlines()]
-    assert [row[-7] for row in rows if "agent" in row] == ["1", "1", "1"]
+    assert [row[-8] for row in rows if "agent" in row] == ["1", "1", "1"]
     assert [row[2:4] for row in rows if row[:2] == ["not", "ended"]] == [["1", "3"]] * 3
 
 

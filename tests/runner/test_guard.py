@@ -4,10 +4,23 @@ import os
 import signal
 import threading
 from pathlib import Path
+from typing import Iterator
 
 import pytest
 
 from epo.runner.guard import STOP_SIGNALS, NonFiniteError, StopSignal, check_finite
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Hear the signals that nohup, or a shell in the background, lets these tests ignore."""
+    ignored = [x for x in STOP_SIGNALS if signal.getsignal(x) is signal.SIG_IGN]
+    for number in ignored:
+        is_ctrl_c = number == signal.SIGINT
+        signal.signal(number, signal.default_int_handler if is_ctrl_c else signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.mark.parametrize(
