@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from typing import Any, Iterator, List
 
 import pytest
@@ -11,6 +12,10 @@ import pytest
 # Before torch is imported. Parallel test processes share the cores: one thread each; alone two
 # are enough for tensors of this size.
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+
+# A shell lets what it starts in the background ignore Ctrl-C, and commands under test inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import torch

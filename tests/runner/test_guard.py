@@ -13,11 +13,10 @@ from epo.runner.guard import STOP_SIGNALS, NonFiniteError, StopSignal, check_fin
 
 @pytest.fixture(autouse=True)
 def heard() -> Iterator[None]:
-    """Hear the signals that nohup, or a shell in the background, lets these tests ignore."""
+    """Hear hang-ups, which nohup lets these tests ignore."""
     ignored = [x for x in STOP_SIGNALS if signal.getsignal(x) is signal.SIG_IGN]
     for number in ignored:
-        is_ctrl_c = number == signal.SIGINT
-        signal.signal(number, signal.default_int_handler if is_ctrl_c else signal.SIG_DFL)
+        signal.signal(number, signal.SIG_DFL)
     yield
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
