@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+from epo.cli import environment
 from tasks.engines.config import IsaacGymCfg
 from tasks.isaacgym.compose import compose_cfg
 from tasks.isaacgym.preload import import_isaacgymenvs
@@ -77,6 +78,7 @@ def test_overrides_of_the_engine_have_the_last_word(folder: Path) -> None:
 
 
 def test_composition_inside_hydra_leaves_the_running_one_untouched(folder: Path) -> None:
+    environment.register()  # the schemas; no other test of this file asks for them
     with initialize_config_dir(str(CFG), version_base="1.3"):
         running = GlobalHydra.instance().hydra
         assert composed(folder, "AllegroKukaThrow").task.env.subtask == "throw"
