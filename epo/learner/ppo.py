@@ -227,7 +227,7 @@ class PPO:
         extra = relabel(rollout, self.model, env_ids, agent, self.aggregation, self.cfg.gamma)
         log_std = rollout.log_std[rollout.agent[env_ids]]
         means.add("importance/mean", extra.importance)
-        # In float64, since the square of a small weight underflows.
+        # (sum m)^2 / (n sum m^2), in float64 since the square of a small weight m underflows.
         m = extra.importance.double()
         parts = torch.stack([m.sum(), m.square().sum(), m.new_full((), m.numel())])
         means.add(

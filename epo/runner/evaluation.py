@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 SEED_OFFSET = 10_000
 """From the seed of the training to that of the evaluations."""
-MAX_STEPS = 20_000
-"""Control steps after which episodes that have not ended are left out."""
+MAX_STEPS = 30_000
+"""Control steps after which episodes that have not ended are left out: as long as the longest of
+the tasks here, 50 goals of 600 steps."""
 
 
 class Evaluation:

@@ -23,7 +23,7 @@ class Episode:
         held_steps: [N] int64 of these with the object in a hand.
         successes: [N] goals reached.
         near_steps: [N] int64 control steps near the present goal.
-        most_near_steps: [N] int64 the most that they were, what is paid already.
+        most_near_steps: [N] int64 the most that `near_steps` was for this goal: what is paid.
         lifted: [N] bool, the object was lifted since it was placed.
         was_lifted: [N] bool, it was lifted at any time of the episode.
         closest_keypoint: [N] least keypoint distance to the present goal, m; -1 = unset.

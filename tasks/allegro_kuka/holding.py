@@ -13,8 +13,8 @@ CLEARANCE_M = 0.02
 REACH_M = 0.15
 """Most distance of a held object's centre from a palm centre, m."""
 SLIP_M_PER_S = 0.2
-"""Most speed of a held object's centre in the frame of the hand, m/s; a falling object exceeds it
-after 20 ms, so what is thrown or dropped is held for one control step at most."""
+"""Most speed of a held object's centre in the frame of the hand, m/s. Beside a hand at rest a
+thrown object is as slow as that for 2 x 0.2 / 9.81 = 41 ms, at most 3 control steps."""
 
 
 def is_held(state: Readout, geometry: Geometry, half_size: Tensor) -> Tensor:

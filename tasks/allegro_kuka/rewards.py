@@ -76,17 +76,12 @@ def score(
     fingertip, closest_fingertip = approach(
         episode.closest_fingertip, geometry.fingertip_distance, _MAX_FINGERTIP_STEP_M
     )
-    fingertip = fingertip.sum(0)
-    if not reward.fingertip_after_lifting:
-        fingertip = fingertip * ~lifted
+    fingertip = fingertip.sum(0) if reward.fingertip_after_lifting else fingertip.sum(0) * ~lifted
     distance = geometry.keypoint_distance
     keypoint, closest_keypoint = approach(episode.closest_keypoint, distance, _MAX_KEYPOINT_STEP_M)
     held = held & valid
     near = _is_near(cfg, geometry, tolerance) & (held if cfg.success_in_hand else valid)
-    near_steps = hold(episode.near_steps, near, cfg.consecutive_hold)
-    # Steps that only repeat a hold that was broken earn nothing: a goal is worth its success alone.
-    most_near_steps = torch.maximum(episode.most_near_steps, near_steps)
-    new_near_steps = most_near_steps - episode.most_near_steps
+    near_steps, paid_steps = hold(episode, near, cfg.consecutive_hold)
     success = near & (near_steps >= cfg.success_hold_steps)
     arm_speed, hand_speed = joint_speeds(joint_vel)
     terms = torch.stack(
@@ -95,7 +90,7 @@ def score(
             lift * reward.lifting,
             bonus * reward.lift_bonus,
             keypoint * lifted * reward.keypoint,
-            new_near_steps * (reward.success / cfg.success_hold_steps),
+            paid_steps * (reward.success / cfg.success_hold_steps),
             arm_speed * -reward.arm_penalty,
             hand_speed * -reward.hand_penalty,
             held * reward.hold,
@@ -106,7 +101,7 @@ def score(
         progress=episode.progress.masked_fill(success, 0),
         successes=episode.successes + success,
         near_steps=near_steps,
-        most_near_steps=most_near_steps,
+        most_near_steps=episode.most_near_steps + paid_steps,
         held_steps=episode.held_steps + held,
         lifted=lifted,
         was_lifted=episode.was_lifted | (lifted & valid),
@@ -145,10 +140,18 @@ def approach(closest: Tensor, distance: Tensor, limit_m: float) -> Tuple[Tensor,
     return (closest - distance).clamp(0.0, limit_m), torch.minimum(closest, distance)
 
 
-def hold(near_steps: Tensor, near: Tensor, consecutive: bool) -> Tensor:
-    """Count the steps near the goal [N], in total or `consecutive` ones only."""
-    counted = near_steps + near
-    return counted * near if consecutive else counted
+def hold(episode: Episode, near: Tensor, consecutive: bool) -> Tuple[Tensor, Tensor]:
+    """Count the steps near the goal, in total or `consecutive` ones only.
+
+    A goal pays its steps once: those of a hold that was broken before are not paid again.
+
+    Returns:
+        steps near the goal [N] int64, steps to pay now [N] int64, 0 or 1.
+    """
+    steps = episode.near_steps + near
+    if consecutive:
+        steps = steps * near
+    return steps, (steps - episode.most_near_steps).clamp(min=0)
 
 
 def joint_speeds(joint_vel: Tensor) -> Tuple[Tensor, Tensor]:

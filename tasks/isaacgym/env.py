@@ -23,10 +23,10 @@ from tasks.isaacgym.compose import compose_cfg
 from tasks.isaacgym.readout import IsaacGymReadout
 from tasks.isaacgym.state import capture, leave_no_trace, restore
 
-METRICS, HEADLINE = (
-    tuple(name for name in names if name != "held") for names in (ours.METRICS, ours.HEADLINE)
-)
-"""As in our own task, but whether the object is held, which is not measured here."""
+METRICS = tuple(name for name in ours.METRICS if name != "held")
+"""Names of `Step.metrics`: those of our own task, but whether the object is held."""
+HEADLINE = tuple(name for name in ours.HEADLINE if name != "held")
+"""As in our own task."""
 TERMS = {
     "fingertip_delta_rew": "fingertip",
     "lifting_rew": "lifting",

@@ -123,17 +123,20 @@ def test_spawns_lie_where_the_original_puts_them() -> None:
     assert abs((two[:, 0] > 0).float().mean() - 0.5) < 0.081
 
 
-def test_start_at_the_object_has_the_open_hand_around_it() -> None:
+def at_object(name: str, num_envs: int, *overrides: str) -> Any:
+    """Build and reset a task whose episodes begin with a hand around the 5 cm cube."""
     pytest.importorskip("mujoco")
-    cfg = task_cfg(
-        "AllegroKukaRegrasping",
-        "reset.at_object=true",
-        "reset.object_xy_m=0.01",
-        "reset.joint_velocity=0",
-        "objects.randomize_dimensions=false",
+    cube = ("reset.at_object=true", "objects.randomize_dimensions=false")
+    env = registry.make(
+        task_cfg(name, *cube, *overrides), AutoCfg(), num_envs, torch.device("cpu"), 0
     )
-    env: Any = registry.make(cfg, AutoCfg(), 32, torch.device("cpu"), 0)
     env.reset()
+    return env
+
+
+def test_start_at_the_object_has_the_open_hand_around_it() -> None:
+    still = ("reset.object_xy_m=0.01", "reset.joint_velocity=0")
+    env = at_object("AllegroKukaRegrasping", 32, *still)
     object_pos = env.sim.object_pose[:, :3]
     assert torch.all((object_pos[:, 2] - 0.555).abs() < 1e-6)  # table 0.53 + half of 5 cm
     fingertips = env.sim.site_pos[:, 2:] - object_pos.unsqueeze(1)
@@ -148,15 +151,7 @@ def test_start_at_the_object_has_the_open_hand_around_it() -> None:
 
 
 def test_with_two_arms_the_object_stands_under_the_hand_on_its_side() -> None:
-    pytest.importorskip("mujoco")
-    cfg = task_cfg(
-        "AllegroKukaTwoArmsReorientation",
-        "reset.at_object=true",
-        "reset.object_xy_m=0",
-        "objects.randomize_dimensions=false",
-    )
-    env: Any = registry.make(cfg, AutoCfg(), 16, torch.device("cpu"), 0)
-    env.reset()
+    env = at_object("AllegroKukaTwoArmsReorientation", 16, "reset.object_xy_m=0")
     object_pos = env.sim.object_pose[:, :3]
     is_right = object_pos[:, 0] > 0
     assert is_right.any() and not is_right.all()

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
-from tasks.allegro_kuka import rewards
+from tasks.allegro_kuka import episode, rewards
 
 
 def test_lifting_pays_height_then_one_bonus() -> None:
@@ -33,9 +35,18 @@ def test_approach_is_limited() -> None:
 
 
 def test_hold_adds_up_or_begins_anew() -> None:
-    steps, near = torch.tensor([4, 4]), torch.tensor([True, False])
-    assert rewards.hold(steps, near, consecutive=False).tolist() == [5, 4]
-    assert rewards.hold(steps, near, consecutive=True).tolist() == [5, 0]
+    near = torch.tensor([True, False, True])
+    # The third was near for 6 steps before, then away.
+    books = replace(
+        episode.begin(3, 4, torch.device("cpu")),
+        near_steps=torch.tensor([4, 4, 2]),
+        most_near_steps=torch.tensor([4, 4, 6]),
+    )
+    steps, paid = rewards.hold(books, near, consecutive=True)
+    assert (steps.tolist(), paid.tolist()) == ([5, 0, 3], [1, 0, 0])
+    books = replace(books, most_near_steps=books.near_steps)
+    steps, paid = rewards.hold(books, near, consecutive=False)
+    assert (steps.tolist(), paid.tolist()) == ([5, 4, 3], [1, 0, 1])
 
 
 def test_joint_speeds_sum_over_both_arms() -> None:
