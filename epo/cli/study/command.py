@@ -14,10 +14,18 @@ from epo.cli.study import definition
 from epo.cli.study.archive import RUNS, VERSIONS, Archive, Entry, fingerprint
 from epo.cli.study.definition import StudyCfg
 from epo.cli.study.execution import Execution
-from epo.cli.study.figure import draw
+from epo.cli.study.figure import draw_curves, draw_sizes
 from epo.cli.study.outcome import Outcome, read
 from epo.cli.study.runs import Run, expand, is_finished
-from epo.cli.study.table import FIGURE, README, RESULTS, Provenance, write_readme, write_results
+from epo.cli.study.table import (
+    CURVES,
+    README,
+    RESULTS,
+    SIZES,
+    Provenance,
+    write_readme,
+    write_results,
+)
 from epo.config import ConfigError
 from epo.cores import granted_cores
 from epo.program import as_typed
@@ -175,7 +183,7 @@ def kept(run: Run, study: StudyCfg, archive: Archive) -> Entry:
 def write_page(
     folder: Path, study: StudyCfg, outcomes: Sequence[Outcome], source: Provenance
 ) -> None:
-    """Write README.md, results.csv and the figure from finished runs.
+    """Write README.md, results.csv and the pictures from finished runs.
 
     Raises:
         ConfigError: if no run is finished, or the folder cannot be written.
@@ -190,7 +198,9 @@ def write_page(
     except OSError as error:
         way_out = f"cannot be written ({error.strerror}); choose another results="
         raise ConfigError("results", folder, way_out) from error
-    draw(folder / FIGURE, study, outcomes)
+    draw_curves(folder / CURVES, study, outcomes)
+    if study.series:
+        draw_sizes(folder / SIZES, study, outcomes)
 
 
 def reductions(full: StudyCfg, study: StudyCfg) -> str:

@@ -52,7 +52,7 @@ class EnvironmentCfg:
     arms: Optional[List[str]] = None
     """Arms that are run on it; None: all of them."""
     series: Dict[str, int] = field(default_factory=dict)
-    """Panel of the figure over sizes -> its place there, such as the number of agents."""
+    """Panel of the picture over sizes -> its place there, such as the number of agents."""
 
 
 @dataclass
@@ -91,6 +91,11 @@ class StudyCfg:
     """Whose numbers the environments' `reference` are."""
     tolerance: float = 0.05
     """Share of a reference that a mean may be below it and still count as reaching it."""
+
+    @property
+    def series(self) -> List[str]:
+        """Panels of the picture over sizes."""
+        return list(dict.fromkeys(s for e in self.environments.values() for s in e.series))
 
     def arms_of(self, environment: str) -> Dict[str, List[str]]:
         """Return the arms that are run on an environment, name -> overrides."""

@@ -1,11 +1,11 @@
-"""The figure of a study: learning curves of the arms, and their measures."""
+"""The figures of a study: learning curves, measures, and results over sizes."""
 
 from __future__ import annotations
 
 import math
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, List, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence
 
 import numpy as np
 
@@ -28,17 +28,16 @@ LABELS = {"frames": "frames", "wall_s": "minutes"}
 UNITS = {"frames": 1.0, "wall_s": 60.0}
 
 
-def draw(path: Path, study: StudyCfg, outcomes: Sequence[Outcome]) -> None:
+LINES = ("-", "--", ":")
+"""One after the other when the ten colours are used up."""
+
+
+def draw_curves(path: Path, study: StudyCfg, outcomes: Sequence[Outcome]) -> None:
     """Draw one panel per environment and axis, and one per environment and measure.
 
     Raises:
         ConfigError: if matplotlib is missing or the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        way_out = "matplotlib is missing: pip install matplotlib"
-        raise ConfigError("results", path, way_out) from error
     common = {"study": study, "outcomes": outcomes}
     panels: List[Callable[[Axes], None]] = []
     known = {outcome.environment for outcome in outcomes}
@@ -46,13 +45,31 @@ def draw(path: Path, study: StudyCfg, outcomes: Sequence[Outcome]) -> None:
     drawn = [name for name in drawn if name in known]
     for axis in study.axes:
         panels += [partial(_draw_curves, x=axis, name=n, **common) for n in drawn]
-    for series in dict.fromkeys(s for e in study.environments.values() for s in e.series):
-        panels.append(partial(draw_series, series=series, **common))
     for column in study.measures:
         panels += [
             partial(_draw_measure, column=column, name=n, **common) for n in study.environments
         ]
-    num_columns = min(NUM_COLUMNS, max(len(study.environments), 2))
+    _draw(path, panels)
+
+
+def draw_sizes(path: Path, study: StudyCfg, outcomes: Sequence[Outcome]) -> None:
+    """Draw one panel per series of environments that differ in size.
+
+    Raises:
+        ConfigError: if matplotlib is missing or the file cannot be written.
+    """
+    common = {"study": study, "outcomes": outcomes}
+    _draw(path, [partial(draw_series, series=series, **common) for series in study.series])
+
+
+def _draw(path: Path, panels: Sequence[Callable[[Axes], None]]) -> None:
+    """Draw panels in rows over one legend."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        way_out = "matplotlib is missing: pip install matplotlib"
+        raise ConfigError("results", path, way_out) from error
+    num_columns = min(NUM_COLUMNS, max(len(panels), 2))
     num_rows = math.ceil(len(panels) / num_columns)
     size = (PANEL_INCHES[0] * num_columns, PANEL_INCHES[1] * num_rows + 0.4)
     figure = Figure(figsize=size, layout="constrained")
@@ -60,8 +77,9 @@ def draw(path: Path, study: StudyCfg, outcomes: Sequence[Outcome]) -> None:
         panel(figure.add_subplot(num_rows, num_columns, i + 1))
     legends = [axes.get_legend_handles_labels() for axes in figure.axes]
     lines = {label: line for pair in legends for line, label in zip(*pair)}
-    columns = 2 * num_columns
-    figure.legend(lines.values(), lines, loc="outside lower center", ncols=columns, fontsize=8)
+    if lines:
+        columns = 2 * num_columns
+        figure.legend(lines.values(), lines, loc="outside lower center", ncols=columns, fontsize=8)
     try:
         figure.savefig(path, dpi=120)
     except OSError as error:
@@ -105,10 +123,11 @@ def _draw_curves(
         own = [o for o in outcomes if (o.environment, o.arm) == (name, arm) and o.curve.frames]
         if own:
             points, means, errors = mean_curve(own, x)
-            points, color = points / UNITS[x], f"C{i % 10}"
-            axes.plot(points, means, color=color, linewidth=1.5, label=arm)
+            points = points / UNITS[x]
+            axes.plot(points, means, **line_style(i), linewidth=1.5, label=arm)
             if len(study.arms) <= MAX_BANDS:
-                axes.fill_between(points, means - errors, means + errors, color=color, alpha=0.15)
+                low, high = means - errors, means + errors
+                axes.fill_between(points, low, high, color=f"C{i % 10}", alpha=0.15)
     environment = study.environments[name]
     levels = {"solved": environment.solved_return, "published": environment.reference}
     for (label, level), style in zip(levels.items(), (":", "--")):
@@ -123,22 +142,27 @@ def _draw_curves(
 
 
 def draw_series(axes: Axes, study: StudyCfg, outcomes: Sequence[Outcome], series: str) -> None:
-    """Draw the number of every arm over the sizes of the environments of a series."""
+    """Draw the number of every arm over the sizes of a series, where it was run in several."""
     sizes = {n: e.series[series] for n, e in study.environments.items() if series in e.series}
     places = [c for c in conditions(study, outcomes) if c.environment in sizes]
     places = [c for c in places if (c.axis, c.number) == (study.axes[0], study.numbers[0])]
     for i, arm in enumerate(study.arms):
         found = [(sizes[c.environment], samples(c, arm, outcomes)) for c in places]
         points = sorted((size, mean(own), standard_error(own)) for size, own in found if own)
-        if points:
+        if len(points) > 1:
             x, means, errors = zip(*points)
-            marks = {"color": f"C{i % 10}", "marker": ".", "capsize": 2, "label": arm}
+            marks = {**line_style(i), "marker": ".", "capsize": 2, "label": arm}
             axes.errorbar(x, means, np.nan_to_num(errors), **marks)
     axes.set_xscale("log", base=2)
     axes.set_xticks(sorted(sizes.values()), [f"{size:,}" for size in sorted(sizes.values())])
     axes.set_title(series, fontsize=10)
     axes.set_ylabel(study.metric, fontsize=8)
     axes.grid(alpha=0.3)
+
+
+def line_style(i: int) -> Dict[str, Any]:
+    """Return the colour and the line of the arm at a place of the study."""
+    return {"color": f"C{i % 10}", "linestyle": LINES[i // 10 % len(LINES)]}
 
 
 def _draw_measure(

@@ -29,7 +29,8 @@ from epo.record.progress import short
 
 README = "README.md"
 RESULTS = "results.csv"
-FIGURE = "curves.png"
+CURVES = "curves.png"
+SIZES = "sizes.png"
 TRAINED = (
     "That column is of the training policy with its exploration noise, in every iteration the mean "
     "over the last finished episode of every environment that has ended one. It is no separate "
@@ -88,7 +89,9 @@ def write_readme(
         parts += ["**Runs are missing:**", text.items(missing)]
     if study.reference:
         parts += reference.section(study, outcomes)
-    parts += [f"![learning curves]({FIGURE})", text.items(_definitions(study))]
+    if study.series:
+        parts += [f"![over sizes]({SIZES})"]
+    parts += [f"![learning curves]({CURVES})", text.items(_definitions(study))]
     for name in study.environments:
         parts += [f"## {name}", _task(study, name), _results(study, name, outcomes)]
     if comparisons:

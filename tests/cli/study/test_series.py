@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from epo.cli.study.analysis import compare, verdict
-from epo.cli.study.command import StudyOptions, adapt
+from epo.cli.study.command import StudyOptions, adapt, write_page
+from epo.cli.study.figure import line_style
 from epo.cli.study.outcome import Curve, Outcome
+from epo.cli.study.table import Provenance
 from tests.cli.study.tiny import TINY, load
 
 SIZES = TINY.replace(
@@ -31,7 +33,7 @@ NUMBERS = "numbers: [final, area]\nleast_g: 0.5\n"
 
 def outcome(environment: str, arm: str, seed: int, height: float) -> Outcome:
     curve = Curve([64.0, 320.0, 640.0], [1.0, 5.0, 10.0], [0.0, height, height])
-    return Outcome(environment, arm, seed, 640, 10.0, math.nan, curve, {})
+    return Outcome(environment, arm, seed, 640, 10.0, math.nan, curve, {"entropy": 0.0})
 
 
 def test_area_is_the_mean_height_of_the_curve():
@@ -88,3 +90,29 @@ def test_series_is_drawn_over_its_sizes(tmp_path: Path):
     ((x, y),) = [line.get_data() for line in axes.get_lines() if len(line.get_xdata()) == 2][:1]
     assert list(x) == [8, 16] and list(y) == [1.5, 3.0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["8", "16"]
+
+
+def test_an_arm_of_one_size_is_no_line_over_sizes(tmp_path: Path):
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    from epo.cli.study.figure import draw_series
+
+    study = load(tmp_path, SIZES)
+    found = [outcome("policy", arm, seed, 1.0) for arm in ("slow", "fast") for seed in (0, 1)]
+    found += [outcome("wide", "slow", seed, 3.0) for seed in (0, 1)]
+    axes = figure.add_subplot()
+    draw_series(axes, study, found, "policy over sizes")
+    assert axes.get_legend_handles_labels()[1] == ["slow"]
+
+
+def test_a_study_over_sizes_has_a_picture_of_them(tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    study = load(tmp_path, SIZES)
+    found = [outcome("policy", "slow", seed, 1.0) for seed in (0, 1)]
+    write_page(tmp_path / "one", study, found, Provenance("epo study sizes", "here", {}, ""))
+    assert (tmp_path / "one/sizes.png").read_bytes().startswith(b"\x89PNG")
+    assert "![over sizes](sizes.png)" in (tmp_path / "one/README.md").read_text()
+
+
+def test_eleventh_arm_does_not_look_like_the_first():
+    styles = [tuple(line_style(i).items()) for i in range(30)]
+    assert len(set(styles)) == 30
