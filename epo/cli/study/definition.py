@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Set
 
 from omegaconf import MISSING
 
@@ -94,8 +94,12 @@ class StudyCfg:
 
     @property
     def series(self) -> List[str]:
-        """Panels of the picture over sizes."""
-        return list(dict.fromkeys(s for e in self.environments.values() for s in e.series))
+        """Panels of the picture over sizes: those of several sizes."""
+        sizes: Dict[str, Set[int]] = {}
+        for environment in self.environments.values():
+            for name, size in environment.series.items():
+                sizes.setdefault(name, set()).add(size)
+        return [name for name, found in sizes.items() if len(found) > 1]
 
     def arms_of(self, environment: str) -> Dict[str, List[str]]:
         """Return the arms that are run on an environment, name -> overrides."""

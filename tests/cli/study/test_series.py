@@ -76,6 +76,7 @@ def test_arms_and_environments_can_be_chosen(tmp_path: Path):
     study = load(tmp_path, SIZES)
     chosen = adapt(study, StudyOptions(arms="fast", environments="policy"))
     assert list(chosen.arms) == ["fast"] and list(chosen.environments) == ["policy"]
+    assert study.series == ["policy over sizes"] and chosen.series == []
 
 
 def test_series_is_drawn_over_its_sizes(tmp_path: Path):
