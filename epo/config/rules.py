@@ -18,7 +18,7 @@ CHOICES = {
     "algo.network.critic": ("shared", "separate", "asymmetric"),
     "algo.network.encoder": ("none", "cnn"),
     "algo.network.kind": ("lstm", "mlp"),
-    "algo.normalizer.timing": ("iteration", "minibatch"),
+    "algo.normalizer.timing": ("iteration", "minibatch", "absorbed"),
     "algo.ppo.schedule": ("adaptive", "fixed"),
     "algo.aggregation.mode": ("none", "leader_follower", "symmetric"),
     "algo.aggregation.sampling": ("block", "uniform", "stratified"),

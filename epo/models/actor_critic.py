@@ -67,6 +67,7 @@ class ActorCritic(Trunk):
 
     Attributes:
         state_dim: S; 0: the critic reads no state.
+        absorbs: the first layers take up what moves in the statistics of their inputs.
         critic: the critic's own trunk; None: it shares the actor's.
 
     Source: network of the published Allegro-Kuka runs (SAPG and EPO repositories): shared trunk,
@@ -96,6 +97,7 @@ class ActorCritic(Trunk):
         self.observation_normalizer = RunningNormalizer(
             observation_dim, normalizer.clip, is_normalized
         )
+        self.absorbs = normalizer.timing == "absorbed"
         self.value_normalizer = RunningNormalizer(1, normalizer.clip, normalizer.value)
         self.mean_head = nn.Linear(self.width, policy_dim)
         self.value_head = nn.Linear(self.width, 1)
@@ -147,10 +149,23 @@ class ActorCritic(Trunk):
         return self.value_normalizer(value.unsqueeze(-1)).squeeze(-1)
 
     def see(self, observation: Tensor, state: Optional[Tensor], ranks: Ranks = ALONE) -> None:
-        """Add observations [..., O] and states [..., S] to the statistics of the normalisers."""
-        self.observation_normalizer.update(observation, ranks)
+        """Add observations [..., O] and states [..., S] to the statistics of the normalisers.
+
+        With `absorbs` the first layers change as well, and what the networks say stays as it is.
+        """
+        self._see(self.observation_normalizer, observation, ranks)
         if self.state_normalizer is not None and state is not None:
-            self.state_normalizer.update(state, ranks)
+            self._see(self.state_normalizer, state, ranks)
+
+    def _see(self, normalizer: RunningNormalizer, x: Tensor, ranks: Ranks) -> None:
+        if not (self.absorbs and normalizer.is_enabled):
+            normalizer.update(x, ranks)
+            return
+        move = normalizer.move(x, ranks)
+        for trunk in self._trunks:
+            has_own = trunk is self.critic and self.state_normalizer is not None
+            if normalizer is (self.state_normalizer if has_own else self.observation_normalizer):
+                trunk.absorb(move)
 
     @contextlib.contextmanager
     def fixed_parameters(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from epo.config import NetworkCfg
 from epo.models.encoder import ImageEncoder
 from epo.models.lstm import joined_weight, lstm
+from epo.models.normalizer import Move
 
 
 class FirstLayer(NamedTuple):
@@ -135,6 +136,27 @@ class Trunk(nn.Module):
         if gene is None:
             return FirstLayer(joined_weight(weight, recurrent, bias, dtype=dtype), None)
         return FirstLayer(joined_weight(weight, recurrent, dtype=dtype), bias)
+
+    @torch.no_grad()
+    def absorb(self, move: Move) -> None:
+        """Let the first layer take up that its normalised input moved: its output stays as it is.
+
+        Where the input is clamped now or was before, it stays only roughly.
+
+        Source: Pop-Art (van Hasselt et al. 2016, arXiv 1602.07714), which does it for the last
+            layer of a critic whose targets are normalised.
+        """
+        first = self.mlp[0] if self.lstm is None else self.lstm
+        if isinstance(first, nn.LSTMCell):
+            weight, bias = first.weight_ih, first.bias_ih
+        else:
+            assert isinstance(first, nn.Linear)
+            weight, bias = first.weight, first.bias
+        columns = weight[:, : len(move.ratio)]  # the rest multiplies the gene
+        ratio, shift = move.ratio.to(weight.dtype), move.shift.to(weight.dtype)
+        # W x + b = W (r x' + d) + b = (W r) x' + (b + W d)
+        bias += columns @ shift
+        columns *= ratio
 
     def _precision(self, device: torch.device) -> ContextManager[object]:
         if self.autocast is None:

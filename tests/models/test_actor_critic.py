@@ -199,3 +199,28 @@ def test_autocast_keeps_heads_and_memory_in_float32():
     assert not torch.equal(output.mean, expected.mean)
     # bfloat16 has 8 bits: relative rounding 2^-9 = 0.2 % per product of outputs below 1
     torch.testing.assert_close(output.mean, expected.mean, rtol=0.0, atol=2e-2)
+
+
+@pytest.mark.parametrize("critic", ["shared", "separate", "asymmetric"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_absorbed_statistics_leave_the_outputs_as_they_are(kind: str, critic: str):
+    torch.manual_seed(0)
+    network = NetworkCfg(kind=kind, lstm_units=8, mlp_units=[12, 6], gene_dim=4, critic=critic)
+    outputs = {}
+    for timing in ("iteration", "absorbed"):
+        torch.manual_seed(1)
+        settings = NormalizerCfg(timing=timing)
+        model = ActorCritic(5, 2, 3, network, settings, state_dim=4).double()
+        state = torch.randn(50, 4).double() if model.state_dim else None
+        model.see(torch.randn(50, 5).double(), state)  # the first batch is taken as it is
+        inputs = _input(model)
+        read = None if state is None else torch.randn(7, 6, 4).double()
+        before = model(*inputs, read)
+        scale = torch.tensor([0.5, 1.0, 2.0, 3.0, 1.5])
+        model.see(0.3 + scale * torch.randn(50, 5).double(), None if state is None else 2 * state)
+        after = model(*inputs, read)
+        outputs[timing] = [(getattr(before, n), getattr(after, n)) for n in ("mean", "value")]
+    for (a, b), (c, d) in zip(outputs["iteration"], outputs["absorbed"]):
+        assert torch.equal(a, c)
+        assert (b - a).abs().max() > 1e-3
+        torch.testing.assert_close(c, d, rtol=0.0, atol=1e-10)
