@@ -69,7 +69,7 @@ def _draw(path: Path, panels: Sequence[Callable[[Axes], None]]) -> None:
     except ImportError as error:
         way_out = "matplotlib is missing: pip install matplotlib"
         raise ConfigError("results", path, way_out) from error
-    num_columns = min(NUM_COLUMNS, max(len(panels), 2))
+    num_columns = min(NUM_COLUMNS, max(len(panels), 1))
     num_rows = math.ceil(len(panels) / num_columns)
     size = (PANEL_INCHES[0] * num_columns, PANEL_INCHES[1] * num_rows + 0.4)
     figure = Figure(figsize=size, layout="constrained")
