@@ -74,6 +74,7 @@ def validate(cfg: Config) -> None:
         if way_out:
             raise ConfigError(name, value, way_out)
     _check_network(cfg.algo)
+    _check_normalizer(cfg.algo)
     _check_learning_rate(cfg.algo)
     check_parts(cfg)
     _check_population(cfg)
@@ -202,6 +203,13 @@ def _check_network(algo: AlgoCfg) -> None:
     for name in ("mlp_units", "cnn_channels"):
         if not getattr(algo.network, name):
             raise ConfigError(f"algo.network.{name}", "[]", "give widths of at least 1")
+
+
+def _check_normalizer(algo: AlgoCfg) -> None:
+    """Refuse `absorbed` where weights of other times are kept, or where nothing would heed it."""
+    if algo.normalizer.timing == "absorbed" and (algo.trainer == "pql" or algo.poem.enabled):
+        way_out = f"algo={algo.name} cannot do that; use iteration"
+        raise ConfigError("algo.normalizer.timing", "absorbed", way_out)
 
 
 def _check_learning_rate(algo: AlgoCfg) -> None:

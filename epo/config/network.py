@@ -55,7 +55,8 @@ class NormalizerCfg:
     """`iteration`: observation statistics move once per iteration after the update and value
     statistics on returns only, so the first ratio is exactly 1 (R). `minibatch`: as the
     original, in the forward passes of the first epoch and twice in the preparation of the data.
-    `absorbed`: as `iteration`, and the first layers take up the change, so that the policy does not
-    move with the statistics (ours; it matters where the step size decays to 0)."""
+    `absorbed`: as `iteration`, and the first layers are rescaled so that the policy does not move
+    with the statistics (ours, for step sizes that decay to 0; the novelty that diagnostics measure
+    then contains the rescaling)."""
     clip: float = 5.0
     """Bound of normalised observations and values, standard deviations (rl_games)."""

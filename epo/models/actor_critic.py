@@ -67,7 +67,7 @@ class ActorCritic(Trunk):
 
     Attributes:
         state_dim: S; 0: the critic reads no state.
-        absorbs: the first layers take up what moves in the statistics of their inputs.
+        absorbs: the first layers are rescaled when the statistics of their inputs move.
         critic: the critic's own trunk; None: it shares the actor's.
 
     Source: network of the published Allegro-Kuka runs (SAPG and EPO repositories): shared trunk,
@@ -161,11 +161,11 @@ class ActorCritic(Trunk):
         if not (self.absorbs and normalizer.is_enabled):
             normalizer.update(x, ranks)
             return
-        move = normalizer.move(x, ranks)
+        change = normalizer.update_and_compare(x, ranks)
         for trunk in self._trunks:
             has_own = trunk is self.critic and self.state_normalizer is not None
             if normalizer is (self.state_normalizer if has_own else self.observation_normalizer):
-                trunk.absorb(move)
+                trunk.absorb(change)
 
     @contextlib.contextmanager
     def fixed_parameters(self) -> Iterator[None]:

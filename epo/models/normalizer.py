@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from epo.ranks import ALONE, Ranks
 
 
-class Move(NamedTuple):
+class Change(NamedTuple):
     """How normalised values change when the statistics do: x_before = ratio * x_now + shift.
 
     Attributes:
@@ -77,17 +77,17 @@ class RunningNormalizer(nn.Module):
         self.count.copy_(torch.where(is_sound, total, self.count))
 
     @torch.no_grad()
-    def move(self, x: Tensor, ranks: Ranks = ALONE) -> Move:
+    def update_and_compare(self, x: Tensor, ranks: Ranks = ALONE) -> Change:
         """Update, and return what that does to normalised values.
 
-        The first batch ever moves nothing: what was before it is no measurement.
+        The first batch ever counts as no change: what was before it is no measurement.
         """
         mean, var, is_first = self.mean.clone(), self.var.clone(), self.count <= 1.0
         self.update(x, ranks)
         # (x - m) / s = (s' / s) (x - m') / s' + (m' - m) / s
         std = (var + self._EPS).sqrt()
         ratio = torch.where(is_first, 1.0, (self.var + self._EPS).sqrt() / std)
-        return Move(ratio, torch.where(is_first, 0.0, (self.mean - mean) / std))
+        return Change(ratio, torch.where(is_first, 0.0, (self.mean - mean) / std))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` [..., D] in standard deviations from the mean, clamped to +-clip."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from epo.config import NetworkCfg
 from epo.models.encoder import ImageEncoder
 from epo.models.lstm import joined_weight, lstm
-from epo.models.normalizer import Move
+from epo.models.normalizer import Change
 
 
 class FirstLayer(NamedTuple):
@@ -138,10 +138,11 @@ class Trunk(nn.Module):
         return FirstLayer(joined_weight(weight, recurrent, dtype=dtype), bias)
 
     @torch.no_grad()
-    def absorb(self, move: Move) -> None:
-        """Let the first layer take up that its normalised input moved: its output stays as it is.
+    def absorb(self, change: Change) -> None:
+        """Rescale the first layer so that its output stays as it is when the statistics move.
 
-        Where the input is clamped now or was before, it stays only roughly.
+        Where the input is clamped now or was before, that holds only roughly. The optimiser's
+        moments stay as they are.
 
         Source: Pop-Art (van Hasselt et al. 2016, arXiv 1602.07714), which does it for the last
             layer of a critic whose targets are normalised.
@@ -152,8 +153,8 @@ class Trunk(nn.Module):
         else:
             assert isinstance(first, nn.Linear)
             weight, bias = first.weight, first.bias
-        columns = weight[:, : len(move.ratio)]  # the rest multiplies the gene
-        ratio, shift = move.ratio.to(weight.dtype), move.shift.to(weight.dtype)
+        columns = weight[:, : len(change.ratio)]  # the rest multiplies the gene
+        ratio, shift = change.ratio.to(weight.dtype), change.shift.to(weight.dtype)
         # W x + b = W (r x' + d) + b = (W r) x' + (b + W d)
         bias += columns @ shift
         columns *= ratio

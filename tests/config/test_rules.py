@@ -105,3 +105,14 @@ def test_refused_text_comes_with_the_way_to_write_it(value: str):
     (line,) = shlex.split(str(caught.value).partition("if it is text, write ")[2])
     (cfg,) = environment.configurations([line])
     assert cfg.run_dir == value
+
+
+@pytest.mark.parametrize("algo", ["pql", "poem", "rl_games_ppo"])
+def test_absorbed_statistics_are_refused_where_nothing_would_heed_them(algo: str):
+    cfg = composed(f"algo={algo}", "algo.normalizer.timing=absorbed")
+    with pytest.raises(ConfigError, match="timing"):
+        validate(cfg)
+
+
+def test_absorbed_statistics_go_with_a_population():
+    validate(composed("algo=epo", "algo.normalizer.timing=absorbed"))
