@@ -86,6 +86,29 @@ def samples(condition: Condition, arm: str, outcomes: Sequence[Outcome]) -> List
     return [value for value in finals if not math.isnan(value)]
 
 
+def over_sizes(
+    study: StudyCfg, outcomes: Sequence[Outcome], series: str
+) -> Dict[str, Dict[int, List[float]]]:
+    """Return arm -> size of its environment, in order -> one number per training seed.
+
+    The number is the study's first, on its first axis. Arms of a single size are left out.
+    """
+    sizes = {n: e.series[series] for n, e in study.environments.items() if series in e.series}
+    first = (study.axes[0], study.numbers[0])
+    places = {
+        sizes[c.environment]: c
+        for c in conditions(study, outcomes)
+        if c.environment in sizes and (c.axis, c.number) == first
+    }
+    found: Dict[str, Dict[int, List[float]]] = {}
+    for arm in study.arms:
+        own = {size: samples(places[size], arm, outcomes) for size in sorted(places)}
+        own = {size: values for size, values in own.items() if values}
+        if len(own) > 1:
+            found[arm] = own
+    return found
+
+
 def compare(study: StudyCfg, outcomes: Sequence[Outcome]) -> List[Comparison]:
     """Test every arm against the baseline under every condition; all tests are one family."""
     found: Dict[int, Comparison] = {}

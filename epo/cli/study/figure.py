@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence
 
 import numpy as np
 
-from epo.cli.study.analysis import conditions, samples
+from epo.cli.study.analysis import over_sizes
 from epo.cli.study.definition import StudyCfg
 from epo.cli.study.outcome import Outcome
 from epo.cli.study.statistics import mean, standard_error
@@ -143,18 +143,16 @@ def _draw_curves(
 
 def draw_series(axes: Axes, study: StudyCfg, outcomes: Sequence[Outcome], series: str) -> None:
     """Draw the number of every arm over the sizes of a series, where it was run in several."""
-    sizes = {n: e.series[series] for n, e in study.environments.items() if series in e.series}
-    places = [c for c in conditions(study, outcomes) if c.environment in sizes]
-    places = [c for c in places if (c.axis, c.number) == (study.axes[0], study.numbers[0])]
+    found = over_sizes(study, outcomes, series)
     for i, arm in enumerate(study.arms):
-        found = [(sizes[c.environment], samples(c, arm, outcomes)) for c in places]
-        points = sorted((size, mean(own), standard_error(own)) for size, own in found if own)
-        if len(points) > 1:
-            x, means, errors = zip(*points)
+        if arm in found:
+            values = found[arm].values()
+            means, errors = [mean(v) for v in values], [standard_error(v) for v in values]
             marks = {**line_style(i), "marker": ".", "capsize": 2, "label": arm}
-            axes.errorbar(x, means, np.nan_to_num(errors), **marks)
+            axes.errorbar(list(found[arm]), means, np.nan_to_num(errors), **marks)
+    sizes = sorted({size for own in found.values() for size in own})
     axes.set_xscale("log", base=2)
-    axes.set_xticks(sorted(sizes.values()), [f"{size:,}" for size in sorted(sizes.values())])
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.set_title(series, fontsize=10)
     axes.set_ylabel(study.metric, fontsize=8)
     axes.grid(alpha=0.3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from itertools import groupby
 from pathlib import Path
 from typing import List, Mapping, NamedTuple, Sequence
 
@@ -17,6 +18,7 @@ from epo.cli.study.analysis import (
     Condition,
     compare,
     conditions,
+    over_sizes,
     samples,
     verdict,
 )
@@ -91,12 +93,15 @@ def write_readme(
         parts += reference.section(study, outcomes)
     if study.series:
         parts += [f"![over sizes]({SIZES})"]
+        for series in study.series:
+            sizes = over_sizes(study, outcomes, series)
+            parts += [f"**{series}** (`{study.metric}`)", _sizes(sizes)] if sizes else []
     parts += [f"![learning curves]({CURVES})", text.items(_definitions(study))]
     for name in study.environments:
         parts += [f"## {name}", _task(study, name), _results(study, name, outcomes)]
     if comparisons:
         parts += [f"## Tests against `{study.baseline}`", _tests(comparisons)]
-        parts += ["## Findings", text.items([_finding(c, study.baseline) for c in comparisons])]
+        parts += ["## Findings", text.items(_findings(comparisons, study.baseline))]
     if study.notes:
         parts += ["## To be kept in mind", text.items(study.notes)]
     parts += ["## How it was made", f"    {source.command}", text.paragraph(_origin(source))]
@@ -137,6 +142,17 @@ def _definitions(study: StudyCfg) -> List[str]:
             "the environment took."
         )
     return lines
+
+
+def _sizes(found: Mapping[str, Mapping[int, Sequence[float]]]) -> str:
+    """Write mean and standard error of every arm at every size of a series."""
+    sizes = sorted({size for own in found.values() for size in own})
+    rows = []
+    for arm, own in found.items():
+        values = [own.get(size, []) for size in sizes]
+        cells = [text.with_error(mean(v), standard_error(v)) if v else text.UNKNOWN for v in values]
+        rows.append([f"`{arm}`", *cells])
+    return text.table(["arm", *(f"{size:,}" for size in sizes)], rows)
 
 
 def _task(study: StudyCfg, name: str) -> str:
@@ -208,9 +224,26 @@ def _tests(comparisons: Sequence[Comparison]) -> str:
     return text.table([*header, *(["paper's t", "paper's p"] if has_paper else [])], rows)
 
 
-def _finding(comparison: Comparison, baseline: str) -> str:
-    condition = comparison.condition
-    return f"{condition.environment}, {_limit(condition)}: {verdict(comparison, baseline)}"
+def _findings(comparisons: Sequence[Comparison], baseline: str) -> List[str]:
+    """Return a sentence per difference, and one for all arms of a condition that show none."""
+    lines: List[str] = []
+    for condition, found in groupby(comparisons, lambda c: c.condition):
+        group = list(found)
+        alike = [c for c in group if not (c.is_significant or c.published or math.isnan(c.test.p))]
+        alike = alike if len(alike) > 1 else []
+        said = [verdict(c, baseline) for c in group if c not in alike]
+        said += [_no_difference(alike, baseline)] if alike else []
+        lines += [f"{condition.environment}, {_limit(condition)}: {each}" for each in said]
+    return lines
+
+
+def _no_difference(comparisons: Sequence[Comparison], baseline: str) -> str:
+    *arms, last = (f"`{c.arm}`" for c in comparisons)
+    least = text.probability(min(c.holm_p for c in comparisons))
+    return (
+        f"no significant difference between `{baseline}` and {', '.join(arms)} or {last} "
+        f"(least Holm {text.equation(least)})."
+    )
 
 
 def _origin(source: Provenance) -> str:

@@ -11,7 +11,7 @@ from epo.cli.study.analysis import compare, verdict
 from epo.cli.study.command import StudyOptions, adapt, write_page
 from epo.cli.study.figure import line_style
 from epo.cli.study.outcome import Curve, Outcome
-from epo.cli.study.table import Provenance
+from epo.cli.study.table import Provenance, write_readme
 from tests.cli.study.tiny import TINY, load
 
 SIZES = TINY.replace(
@@ -112,6 +112,34 @@ def test_a_study_over_sizes_has_a_picture_of_them(tmp_path: Path):
     write_page(tmp_path / "one", study, found, Provenance("epo study sizes", "here", {}, ""))
     assert (tmp_path / "one/sizes.png").read_bytes().startswith(b"\x89PNG")
     assert "![over sizes](sizes.png)" in (tmp_path / "one/README.md").read_text()
+
+
+def test_page_has_a_table_over_sizes(tmp_path: Path):
+    study = load(tmp_path, SIZES)
+    found = [outcome("policy", "slow", seed, 1.0 + seed) for seed in (0, 1)]
+    found += [outcome("policy", "fast", seed, 1.0) for seed in (0, 1)]
+    found += [outcome("wide", "slow", seed, 3.0) for seed in (0, 1)]
+    write_readme(tmp_path / "README.md", study, found, Provenance("epo study", "here", {}, ""))
+    page = (tmp_path / "README.md").read_text(encoding="utf-8")
+    # Means 1.5 and 3; of 1 and 2 the standard error is 0.5. `fast` was run at one size only.
+    table = "| arm | 8 | 16 |\n| --- | --- | --- |\n| `slow` | 1.50 ± 0.50 | 3.000 ± 0 |\n\n"
+    assert f"**policy over sizes** (`{study.metric}`)\n\n{table}" in page
+
+
+def test_arms_without_a_difference_share_one_sentence(tmp_path: Path):
+    arms = TINY.replace("  fast:", "  other: []\n  third: []\n  fast:")
+    study = load(tmp_path, arms)
+    heights = {"slow": 1.0, "other": 1.1, "third": 1.2, "fast": 9.0}
+    found = [
+        outcome("policy", arm, seed, height + seed)
+        for arm, height in heights.items()
+        for seed in range(6)
+    ]
+    write_readme(tmp_path / "README.md", study, found, Provenance("epo study", "here", {}, ""))
+    page = " ".join((tmp_path / "README.md").read_text(encoding="utf-8").split())
+    assert "no significant difference between `slow` and `other` or `third` (least Holm p =" in page
+    assert "`fast` is significantly higher than `slow`" in page
+    assert page.count("no significant difference") == 1
 
 
 def test_eleventh_arm_does_not_look_like_the_first():
