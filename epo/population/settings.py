@@ -9,11 +9,16 @@ from epo.config import EvolutionCfg
 
 LOG_STD_RULES = ("keep", "average")
 GENE_GRADIENTS = ("always", "until_generation", "never")
+ALL_NON_ELITES = -1
+"""`num_replaced` of the paper: K - 1 - x, with x elites."""
 
 
 def num_roles(cfg: EvolutionCfg, num_agents: int) -> Tuple[int, int]:
     """Resolve the automatic numbers of elites and of replaced agents, for K >= 3."""
     followers = num_agents - 1
+    if cfg.num_replaced == ALL_NON_ELITES:
+        elites = cfg.num_elites or min(max(2, num_agents // 8), followers - 1)
+        return elites, followers - elites
     replaced = cfg.num_replaced or min(max(1, num_agents // 16), followers - max(1, cfg.num_elites))
     elites = cfg.num_elites or min(max(2, num_agents // 8), followers - replaced)
     return elites, replaced
@@ -53,7 +58,7 @@ def check(cfg: EvolutionCfg, num_agents: int) -> None:
         ("noise_guard", 0),
         ("promotion_margin", 0),
         ("num_elites", 0),
-        ("num_replaced", 0),
+        ("num_replaced", ALL_NON_ELITES),
         ("mutation_sigma", 0),
         ("tournament_size", 1),
         ("crossover_points", 1),

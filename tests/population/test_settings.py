@@ -21,9 +21,23 @@ def test_automatic_roles_fit_the_population(num_agents: int, expected: Tuple[int
 
 
 @pytest.mark.parametrize(
+    ("num_agents", "num_elites", "expected"),
+    [(3, 0, (1, 1)), (4, 0, (2, 1)), (16, 0, (2, 13)), (64, 0, (8, 55)), (16, 5, (5, 10))],
+)
+def test_all_non_elites_are_replaced(
+    num_agents: int, num_elites: int, expected: Tuple[int, int]
+) -> None:
+    # EPO paper, section 4.1: K - 1 - x children for x elites; the leader stays.
+    cfg = EvolutionCfg(num_elites=num_elites, num_replaced=-1)
+    assert num_roles(cfg, num_agents) == expected
+    check(cfg, num_agents)
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"num_replaced": 7}, "num_replaced=7 of num_agents=8.*at most 6"),
+        ({"num_replaced": -2}, "num_replaced=-2: must be at least -1"),
         ({"num_elites": 7}, "num_elites=7 of num_agents=8.*at most 6"),
         ({"num_elites": 4, "num_replaced": 4}, "num_elites=4 .* num_replaced=4 exceeds the 7"),
         ({"trigger": "gap"}, "trigger='gap': choose one of fitness_gap, confident_gap, interval"),
