@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Sequence
@@ -80,7 +81,8 @@ def main(arguments: Sequence[str]) -> None:
     words = [argument for argument in others if "=" not in argument]
     if not words or {"-h", "--help"} & set(words):
         print(as_typed(USAGE), end="")
-        print(f"\nstudies: {', '.join(definition.names())}")
+        studies = ", ".join(definition.names())
+        print("\n" + textwrap.fill(f"studies: {studies}", width=79, subsequent_indent=" " * 9))
         return
     name, *rest = words
     if rest:
