@@ -140,7 +140,7 @@ def test_study_explains_itself(given: List[str], capsys: pytest.CaptureFixture[s
     epo(["study", *given])
     out = capsys.readouterr().out
     assert out.startswith("usage: python -m epo study NAME")
-    assert STUDIES in out
+    assert STUDIES in " ".join(out.split())
 
 
 def start(folder: Path, *others: str) -> subprocess.Popen:
