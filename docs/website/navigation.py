@@ -6,6 +6,8 @@ from typing import Any, Iterable, List, Set
 
 HOME_OF_OTHERS = "How to"
 """Section that takes pages which the navigation does not name."""
+HOME_OF_RESULTS = "Results"
+"""Section that takes those of them below docs/results/."""
 
 
 def complete(nav: List[Any], written: Iterable[str]) -> List[Any]:
@@ -16,11 +18,13 @@ def complete(nav: List[Any], written: Iterable[str]) -> List[Any]:
         written: pages, paths below docs/.
     """
     missing = sorted(set(written) - listed(nav))
+    results = [page for page in missing if page.startswith("results/")]
+    others = [page for page in missing if page not in results]
+    more = {HOME_OF_OTHERS: others, HOME_OF_RESULTS: results}
     return [
-        {HOME_OF_OTHERS: [*item[HOME_OF_OTHERS], *missing]}
-        if isinstance(item, dict) and HOME_OF_OTHERS in item
-        else item
+        {name: [*pages, *more.get(name, [])] if isinstance(pages, list) else pages}
         for item in nav
+        for name, pages in item.items()
     ]
 
 
