@@ -22,9 +22,10 @@ def complete(nav: List[Any], written: Iterable[str]) -> List[Any]:
     others = [page for page in missing if page not in results]
     more = {HOME_OF_OTHERS: others, HOME_OF_RESULTS: results}
     return [
-        {name: [*pages, *more.get(name, [])] if isinstance(pages, list) else pages}
+        {name: [*pages, *more[name]] if name in more else pages for name, pages in item.items()}
+        if isinstance(item, dict)
+        else item
         for item in nav
-        for name, pages in item.items()
     ]
 
 

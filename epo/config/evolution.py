@@ -34,8 +34,8 @@ class EvolutionCfg:
     """Whether nothing happens while all agents are equally fit (released code: it does)."""
     require_all_known: bool = True
     """Whether every environment must have ended an episode of its agent's gene first (EPO
-    repository: yes). Off, a short interval sees short episodes only: too good a fitness where
-    success ends them."""
+    repository: yes). Off, an interval shorter than an episode measures a new gene by its short
+    episodes only, which flatters it where success ends an episode."""
     fitness_metric: str = "auto"
     """Metric that is the fitness. `auto`: the one that the task names (R: Allegro-Kuka names its
     count of successes, since its published objective counts one as 0.01 while the curriculum
@@ -53,9 +53,9 @@ class EvolutionCfg:
     """Worst agents replaced per generation, in [1, K - 2]; 0 is max(1, K / 16) (ours); -1 is all
     K - 1 - x that are not elites (EPO paper, section 4.1).
 
-    The released code replaces 1. With K = 64, mutation 0.1
-    and selection by chance, 25 generations leave 2 % of the genes' variance when 55 are
-    replaced (no more than the mutation restores), 42 % when 4 are and 82 % when 1 is.
+    The released code replaces 1. With K = 64, mutation 0.1 and selection by chance, 25 generations
+    leave 2 % of the genes' variance when 55 are replaced (no more than the mutation restores),
+    42 % when 4 are and 82 % when 1 is.
     """
     parents: str = "elite_x_survivor"
     """"elite_x_survivor" (EPO paper, section 4.1), "top2" (EPO repository), "tournament" or

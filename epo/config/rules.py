@@ -241,7 +241,7 @@ _OTHERS: Mapping[str, Range] = {
     "algo.evolution.noise_guard": Range(0, LARGEST, "use 0 or more"),
     "algo.evolution.promotion_margin": Range(0, LARGEST, "use 0 or more"),
     "algo.evolution.num_elites": Range(0, LARGEST_SIZE, "use 0 or more"),
-    "algo.evolution.num_replaced": Range(-1, LARGEST_SIZE, "use -1, 0 or more"),
+    "algo.evolution.num_replaced": Range(-1, LARGEST_SIZE, "use 0 (automatic) or more, or -1"),
     "algo.evolution.tournament_size": Range(1, LARGEST_SIZE, "use at least 1"),
     "algo.evolution.crossover_points": Range(1, LARGEST_SIZE, "use at least 1"),
     "algo.evolution.mutation_sigma": Range(0, LARGEST, "use 0 or more"),

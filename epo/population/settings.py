@@ -16,12 +16,11 @@ ALL_NON_ELITES = -1
 def num_roles(cfg: EvolutionCfg, num_agents: int) -> Tuple[int, int]:
     """Resolve the automatic numbers of elites and of replaced agents, for K >= 3."""
     followers = num_agents - 1
-    if cfg.num_replaced == ALL_NON_ELITES:
-        elites = cfg.num_elites or min(max(2, num_agents // 8), followers - 1)
-        return elites, followers - elites
-    replaced = cfg.num_replaced or min(max(1, num_agents // 16), followers - max(1, cfg.num_elites))
+    takes_all = cfg.num_replaced == ALL_NON_ELITES
+    automatic = min(max(1, num_agents // 16), followers - max(1, cfg.num_elites))
+    replaced = 1 if takes_all else cfg.num_replaced or automatic
     elites = cfg.num_elites or min(max(2, num_agents // 8), followers - replaced)
-    return elites, replaced
+    return elites, followers - elites if takes_all else replaced
 
 
 def trains_genes(cfg: EvolutionCfg, generation: int) -> bool:
